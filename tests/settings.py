@@ -1,0 +1,19 @@
+"""The shop's own settings, on a real PostgreSQL, with the rehearsal Stripe behind the in-process door."""
+
+from __future__ import annotations
+
+import os
+
+from todoku import database
+
+database.ensure()
+os.environ.setdefault("TODOKU_ENV", "rehearsal")
+for name in ("STRIPE_SECRET_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_WEBHOOK_SECRET"):
+    os.environ.pop(name, None)
+
+from todoku.settings import *  # noqa: E402, F403
+from todoku.settings import STORAGES  # noqa: E402
+
+# Nobody has collected the static files for a test.
+STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+STRIPE_HTTP_CLIENT = "tests.stripe_door.client"

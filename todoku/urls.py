@@ -1,0 +1,13 @@
+"""Every address the shop answers."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("console/", admin.site.urls),
+    path("webhooks/", include("todoku.webhooks.urls")),
+    path("", include("todoku.mypage.urls")),
+    path("", include("todoku.storefront.urls")),
+]
