@@ -1,0 +1,290 @@
+"""Ask what a cart costs: keep the details, price the cart, freeze the answer, tell what changed.
+
+Nothing here looks at the stock; that is the stock's own question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.db.models import Subquery
+from django.utils import timezone
+
+from todoku.cart.models import Cart, Line
+from todoku.money import chargeable
+from todoku.quote import rules
+from todoku.quote.models import (
+    DETAIL_FIELDS,
+    Draft,
+    Quote,
+    QuoteLine,
+    RemoteIsland,
+    ShippingFee,
+    ShippingRule,
+    TaxRate,
+)
+
+#: Tax rates begin and end at midnight in Japan, wherever the server stands.
+JST = ZoneInfo("Asia/Tokyo")
+
+Code = Literal["empty", "no_details", "withdrawn", "no_shipping", "no_tax_rate", "amount"]
+
+
+class CannotQuote(Exception):
+    """This cart cannot be priced as it is; ``code`` says why, ``facts`` of what (messages.py has the words)."""
+
+    def __init__(self, code: Code, **facts: object) -> None:
+        super().__init__(f"{code}: {facts}" if facts else code)
+        self.code = code
+        self.facts = facts
+
+
+# The details page ---------------------------------------------------------------------------------------------
+
+
+def keep_details(cart: Cart, details: Mapping[str, object], *, language: str) -> bool:
+    """Keep what the shopper typed on the details page, and say whether anything in it is new.
+
+    New details are a new version of the cart, so that a quote that was shown for the old address can no longer
+    be ordered. A field that is not given is kept empty; a name that is no field raises ValueError.
+    """
+    unknown = set(details) - set(DETAIL_FIELDS)
+    if unknown:
+        raise ValueError(f"not a field of the details: {', '.join(sorted(unknown))}")
+    given = {name: details.get(name, None if name == "wished_on" else "") for name in DETAIL_FIELDS}
+    with transaction.atomic():
+        # The cart's row is the one lock for everything a version of the cart stands for.
+        held = Cart.objects.select_for_update(of=("self",)).select_related("draft").get(pk=cart.pk)
+        draft: Draft | None = getattr(held, "draft", None)
+        changed = draft is None or any(getattr(draft, name) != value for name, value in given.items())
+        if changed:
+            Draft.objects.update_or_create(cart=held, defaults=given)
+            _next_version(held)
+    cart.version = held.version
+    return changed
+
+
+def _next_version(held: Cart) -> None:
+    """Give a locked cart its next version."""
+    held.version += 1
+    held.save(update_fields=["version", "changed_at"])
+
+
+# The confirm page ---------------------------------------------------------------------------------------------
+
+
+def quote(cart: Cart) -> Quote:
+    """Tell what the cart costs now: the quote that was frozen before if it still holds, or else a new one.
+
+    A price, name, tax rate or shipping fee that changed since is a new version of the cart with a new quote;
+    the old quote stays as it was shown. Raises CannotQuote.
+    """
+    answer = _quote(cart.pk)
+    cart.version = answer.cart_version
+    return answer
+
+
+def fresh(quote: Quote) -> Quote:
+    """Price the quote's cart again, at the moment it is looked at or ordered; raises CannotQuote.
+
+    The answer is the very same quote as long as nothing changed, and another one (see ``changes``) otherwise.
+    """
+    return _quote(quote.cart_id)
+
+
+def _quote(cart_id: int) -> Quote:
+    # Nearly always nothing has changed, so we look without a lock first: a row lock alone would cost every
+    # look at the confirm page a write to the disk. What we read may be torn by a change under way, but then it
+    # has another fingerprint than the frozen quote of the version read first, and the lock decides.
+    cart, priced = _price(cart_id)
+    kept = _kept(cart)
+    if kept is not None and kept.fingerprint == priced.fingerprint:
+        return kept
+    with transaction.atomic():
+        Cart.objects.select_for_update().only("pk").get(pk=cart_id)
+        cart, priced = _price(cart_id)
+        kept = _kept(cart)
+        if kept is not None and kept.fingerprint == priced.fingerprint:
+            return kept
+        if kept is not None:
+            _next_version(cart)
+        return _freeze(cart, priced)
+
+
+def _kept(cart: Cart) -> Quote | None:
+    kept = Quote.objects.filter(cart_id=cart.pk, cart_version=cart.version).first()
+    if kept is not None:
+        kept.cart = cart
+    return kept
+
+
+def _freeze(cart: Cart, priced: rules.Priced) -> Quote:
+    frozen = Quote.objects.create(
+        cart=cart,
+        cart_version=cart.version,
+        goods_total=priced.goods_total,
+        shipping=priced.shipping,
+        total=priced.total,
+        parcels=[asdict(parcel) for parcel in priced.parcels],
+        taxes=[asdict(bucket) for bucket in priced.taxes],
+        fingerprint=priced.fingerprint,
+    )
+    QuoteLine.objects.bulk_create(QuoteLine(quote=frozen, **asdict(line)) for line in priced.lines)
+    return frozen
+
+
+def _price(cart_id: int) -> tuple[Cart, rules.Priced]:
+    """Read everything the price depends on, in a fixed number of queries, and price the cart."""
+    cart = (
+        Cart.objects.select_related("draft")
+        .annotate(free_above=Subquery(ShippingRule.objects.values("free_above")[:1]))
+        .get(pk=cart_id)
+    )
+    held = Line.objects.filter(cart_id=cart_id).values_list(
+        "quantity",
+        "product_id",
+        "product__sku",
+        "product__name_ja",
+        "product__name_en",
+        "product__price",
+        "product__tax_class",
+        "product__temperature",
+        "product__parcel_size",
+        "product__on_sale",
+        named=True,
+    )
+    # A closed cart was paid for; whatever its rows still say, there is nothing in it to buy.
+    rows = [] if cart.closed_at is not None else list(held)
+    if not rows:
+        raise CannotQuote("empty")
+    withdrawn = [row for row in rows if not row.product__on_sale]
+    if withdrawn:
+        raise CannotQuote(
+            "withdrawn",
+            skus=[row.product__sku for row in withdrawn],
+            names_ja=[row.product__name_ja for row in withdrawn],
+            names_en=[row.product__name_en for row in withdrawn],
+        )
+    draft: Draft | None = getattr(cart, "draft", None)
+    if draft is None:
+        raise CannotQuote("no_details")
+    try:
+        region = rules.region_of(draft.prefecture)
+    except KeyError:
+        raise CannotQuote("no_details") from None
+
+    today = timezone.localdate(timezone=JST)
+    rates = [rules.DatedRate(*row) for row in TaxRate.objects.values_list("tax_class", "starts_on", "percent")]
+    fees = {
+        (region, size, temperature): fee
+        for size, temperature, fee in ShippingFee.objects.filter(region=region).values_list(
+            "size", "temperature", "fee"
+        )
+    }
+    starts = [draft.postal_code[:length] for length in range(1, len(draft.postal_code) + 1)]
+    islands = dict(RemoteIsland.objects.filter(postal_prefix__in=starts).values_list("postal_prefix", "fee"))
+    try:
+        percents = {
+            tax_class: rules.rate_on(rates, tax_class, today)
+            for tax_class in {rules.STANDARD, *(row.product__tax_class for row in rows)}
+        }
+        priced = rules.price(
+            [
+                rules.PricedLine(
+                    product_id=row.product_id,
+                    sku=row.product__sku,
+                    name_ja=row.product__name_ja,
+                    name_en=row.product__name_en,
+                    unit_price=row.product__price,
+                    quantity=row.quantity,
+                    percent=percents[row.product__tax_class],
+                    tax_class=row.product__tax_class,
+                    temperature=row.product__temperature,
+                    parcel_size=row.product__parcel_size,
+                )
+                for row in rows
+            ],
+            region=region,
+            postal_code=draft.postal_code,
+            fees=fees,
+            islands=islands,
+            free_above=cart.free_above,
+            shipping_percent=percents[rules.STANDARD],
+        )
+    except rules.NoTaxRate as error:
+        raise CannotQuote("no_tax_rate", tax_class=error.tax_class, day=error.day) from error
+    except rules.NotServed as error:
+        raise CannotQuote(
+            "no_shipping",
+            region=error.region,
+            prefecture=draft.prefecture,
+            temperature=error.temperature,
+            size=error.size,
+        ) from error
+    if not chargeable(priced.total):
+        raise CannotQuote("amount", total=priced.total)
+    return cart, priced
+
+
+# What changed -------------------------------------------------------------------------------------------------
+
+ChangeKind = Literal["price", "name", "quantity", "added", "withdrawn", "shipping", "tax", "total", "details"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is not as it was shown, before and after: in yen, or a product's quantity or name."""
+
+    kind: ChangeKind
+    before: int = 0
+    after: int = 0
+    sku: str = ""
+    name_ja: str = ""
+    name_en: str = ""
+
+    def name_in(self, language: str) -> str:
+        """The product's name in a given language: Japanese, or English for any other."""
+        return self.name_ja if language.startswith("ja") else self.name_en
+
+
+def changes(shown: Quote, now: Quote) -> list[Change]:
+    """Tell everything that changed between the quote the shopper was shown and the quote of now, goods first.
+
+    Two quotes with the same words and numbers for two versions differ in the details only (the address, say):
+    that is one change of kind ``details``. No change at all means that it is the very same quote.
+    """
+    if shown.pk == now.pk:
+        return []
+    found: list[Change] = []
+    was = {line.product_id: line for line in shown.lines.all()}
+    is_now = {line.product_id: line for line in now.lines.all()}
+    for product_id, line in was.items():
+        other = is_now.get(product_id)
+        named = {"sku": line.sku, "name_ja": line.name_ja, "name_en": line.name_en}
+        if other is None:
+            found.append(Change("withdrawn", line.quantity, 0, **named))
+            continue
+        if (line.name_ja, line.name_en) != (other.name_ja, other.name_en):
+            found.append(Change("name", sku=line.sku, name_ja=other.name_ja, name_en=other.name_en))
+        if line.unit_price != other.unit_price:
+            found.append(Change("price", line.unit_price, other.unit_price, **named))
+        if line.quantity != other.quantity:
+            found.append(Change("quantity", line.quantity, other.quantity, **named))
+    found += [
+        Change("added", 0, line.quantity, line.sku, line.name_ja, line.name_en)
+        for product_id, line in is_now.items()
+        if product_id not in was
+    ]
+    if shown.shipping != now.shipping or shown.parcels != now.parcels:
+        found.append(Change("shipping", shown.shipping, now.shipping))
+    if shown.taxes != now.taxes:
+        found.append(
+            Change("tax", sum(bucket["tax"] for bucket in shown.taxes), sum(bucket["tax"] for bucket in now.taxes))
+        )
+    if shown.total != now.total:
+        found.append(Change("total", shown.total, now.total))
+    return found or [Change("details")]
