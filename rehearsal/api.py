@@ -1,0 +1,458 @@
+"""The rehearsal itself: one object that answers Stripe's API and keeps the state behind it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from base64 import b64decode
+from binascii import Error as BadBase64
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from rehearsal import errors, expand, faults, form, params, routes, three_d_secure, webhook_endpoints
+from rehearsal.answer import Answer, Request
+from rehearsal.call import Call
+from rehearsal.clock import Clock
+from rehearsal.deliveries import Deliveries, Policy, Sender
+from rehearsal.errors import ApiError
+from rehearsal.idempotency import IdempotencyKeys, fingerprint
+from rehearsal.ids import Ids
+from rehearsal.store import Json, Store, to_json
+from rehearsal.version import API_VERSION, BASE_URL, PUBLISHABLE_KEY, SECRET_KEY
+from rehearsal.webhook_endpoints import Webhook
+
+Observer = Callable[[Request, Answer], None]
+
+_REQUESTS_LOGGED = 500
+
+
+@dataclass(slots=True)
+class Started:
+    """A request between its two halves: checked, and about to be carried out after `wait` seconds."""
+
+    request: Request
+    answer: Answer | None = None
+    route: routes.Route | None = None
+    call: Call | None = None
+    fault: Json | None = None
+    print: str = ""
+    wait: float = 0.0
+    wait_after: float = 0.0
+    locked: str | None = None
+    began: float = field(default_factory=time.perf_counter)
+
+
+class Rehearsal:
+    """A stateful stand-in for Stripe.
+
+    `handle` answers one request. It is safe to call from many threads, and it waits (for a slow confirm or a
+    slow fault) without holding anything up. A door of its own may instead call `begin`, wait `wait` seconds in
+    its own way, call `finish`, and wait `wait_after` seconds before it sends the answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: Path | None = None,
+        clock: Clock | None = None,
+        seed: int | None = None,
+        secret_key: str = SECRET_KEY,
+        publishable_key: str = PUBLISHABLE_KEY,
+        webhooks: Iterable[Webhook] = (),
+        base_url: str = BASE_URL,
+        confirm_seconds: float = 0.0,
+        sender: Sender | None = None,
+        policy: Policy | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        sign_with_real_time: bool = True,
+    ) -> None:
+        """Opens a rehearsal, with its state in the directory `state` or, without one, in memory only.
+
+        `confirm_seconds` is how long a confirm takes. `seed` makes the ids repeatable. `sign_with_real_time`
+        stamps webhook signatures with the real time, so that receivers accept them whatever the rehearsal's
+        clock says; turn it off when the receiver shares the rehearsal's clock.
+        """
+        if not 0 <= confirm_seconds <= faults.LONGEST_SECONDS:
+            raise ValueError(f"confirm_seconds is between 0 and {faults.LONGEST_SECONDS:.0f}")
+        self.lock = threading.RLock()
+        self.store = Store(state)
+        self.clock = clock or Clock()
+        kept = self.store.get("meta", "clock")
+        if kept is not None:
+            self.clock.offset = kept["offset"]
+        self.ids = Ids(seed)
+        self.secret_key = secret_key
+        self.publishable_key = publishable_key
+        self.base_url = base_url.rstrip("/")
+        self.confirm_seconds = confirm_seconds
+        self.faults = faults.Faults(self.store)
+        self.observers: list[Observer] = []
+        self.requests: deque[Json] = deque(maxlen=_REQUESTS_LOGGED)
+        self._keys = IdempotencyKeys(self.store)
+        self._busy: set[str] = set()
+        self._sleep = sleep
+        self._sign_with_real_time = sign_with_real_time
+        self._webhooks = tuple(webhooks)
+        webhook_endpoints.configure(self.store, self._webhooks, self.clock.second())
+        self.deliveries = Deliveries(self, sender, policy)
+        self.store.commit()
+
+    # Answering.
+
+    def handle(self, method: str, url: str, headers: Mapping[str, str], body: bytes | str = b"") -> Answer:
+        """Answers one request: `url` may be whole or just a path, `body` is a form as Stripe's SDKs send it."""
+        started = self.begin(make_request(method, url, headers, body))
+        if started.wait:
+            self._sleep(started.wait)
+        answer = self.finish(started)
+        if started.wait_after:
+            self._sleep(started.wait_after)
+        return answer
+
+    def begin(self, request: Request) -> Started:
+        """Checks a request, up to the point where the endpoint would begin its work."""
+        started = Started(request)
+        with self.lock:
+            request.id = self.ids.new("req", 14)
+            try:
+                self._begin(started)
+            except ApiError as refused:
+                started.answer = self._refusal(request, refused)
+        return started
+
+    def finish(self, started: Started) -> Answer:
+        """Carries the request out and answers it."""
+        with self.lock:
+            if started.answer is None:
+                started.answer = self._execute(started)
+            answer = started.answer
+            fault = started.fault
+            if fault is not None:
+                answer = _spoilt(answer, fault["kind"])
+            self.store.commit()
+            self._log(started, answer)
+        for observer in self.observers:
+            observer(started.request, started.answer)
+        return answer
+
+    def _begin(self, started: Started) -> None:
+        request = started.request
+        found = routes.find(request.method, request.path)
+        self._authenticate(request, found[0] if found else None)
+        if found is None:
+            raise errors.no_such_route(request.method, request.path)
+        route, path_id = found
+        try:
+            fields = form.pairs(request.query) if request.query else []
+            if request.body:
+                fields += form.pairs(request.body.decode())
+            request.params = form.nested(fields)
+        except (form.BadForm, UnicodeDecodeError) as wrong:
+            raise errors.malformed(str(wrong)) from None
+        now = self.clock.now()
+        key = request.idempotency_key if request.method == "POST" else None
+        kept: Json | None = None
+        refused: ApiError | None = None
+        started.print = fingerprint(fields) if key else ""
+        if key:
+            try:
+                kept = self._keys.look_up(self._scoped(key, request), request.path, started.print, now)
+            except ApiError as wrong:
+                refused = wrong
+        # The rate limiter stands before the idempotency layer, so its 429 is never kept.
+        fault = started.fault = self.faults.take(
+            request.method, request.path, executing=kept is None and refused is None
+        )
+        if fault is not None:
+            kind = fault["kind"]
+            if kind == "rate_limit":
+                raise errors.rate_limited()
+            if kind == "conflict":
+                raise errors.key_in_use(key or "none")
+            if kind == "drop_before":
+                started.answer = Answer(0, {}, "", dropped=True)
+                return
+            if kind == "slow_before":
+                started.wait = fault["seconds"]
+            elif kind == "slow_after":
+                started.wait_after = fault["seconds"]
+        if refused is not None:
+            raise refused
+        if kept is not None:
+            headers = self._headers(request)
+            headers["Idempotent-Replayed"] = "true"
+            headers["Original-Request"] = kept["request"]
+            if kept["status"] >= 500:
+                headers["Stripe-Should-Retry"] = "false"
+            started.answer = Answer(kept["status"], headers, kept["body"])
+            return
+        checked = params.check(request.params, route.shape)
+        if route.takes_money and self.confirm_seconds and (path_id or checked.get("confirm")):
+            started.wait += self.confirm_seconds
+        if path_id and request.method == "POST":
+            if path_id in self._busy:
+                raise errors.locked(path_id)
+            if started.wait:
+                self._busy.add(path_id)
+                started.locked = path_id
+        started.route = route
+        started.call = Call(self, request.id, key, path_id, checked, request.publishable)
+        if key:
+            self._keys.begin(self._scoped(key, request))
+
+    def _execute(self, started: Started) -> Answer:
+        request, route, call = started.request, started.route, started.call
+        assert route is not None and call is not None, "a request without an answer has its route and call"
+        fault = started.fault["kind"] if started.fault else None
+        stored = True
+        try:
+            if fault == "error_before":
+                raise errors.broken()
+            body = route.action(call)
+            if "expand" in call.params:
+                body = expand.expanded(self.store, body, call.params["expand"])
+            if fault == "error_after":
+                raise errors.broken()
+            answer = Answer(200, self._headers(request), to_json(body))
+        except ApiError as refused:
+            stored = refused.stored
+            if fault == "error_after" and refused.status != 500:
+                # It was declined, but what the caller gets to see is the 500.
+                refused, stored = errors.broken(), True
+            answer = self._refusal(request, refused)
+        finally:
+            if started.locked is not None:
+                self._busy.discard(started.locked)
+            if call.idempotency_key:
+                self._keys.end(self._scoped(call.idempotency_key, request))
+        if call.idempotency_key and stored:
+            self._keys.keep(
+                self._scoped(call.idempotency_key, request),
+                request.path,
+                started.print,
+                self.clock.now(),
+                answer.status,
+                answer.body,
+                request.id,
+            )
+        return answer
+
+    def _authenticate(self, request: Request, route: routes.Route | None) -> None:
+        key = _key_of(request.headers.get("authorization", ""))
+        if not key:
+            raise errors.unauthorized(
+                "You did not provide an API key. You need to provide your API key in the Authorization header, using "
+                "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
+            )
+        if key == self.secret_key:
+            if route is not None and not route.secret:
+                raise errors.forbidden(
+                    "This API call can only be made with a publishable API key, from a browser. On a server use "
+                    "/v1/test_helpers/confirmation_tokens.",
+                    "publishable_key_required",
+                )
+            return
+        if key != self.publishable_key:
+            raise errors.unauthorized(f"Invalid API Key provided: {_masked(key)}")
+        request.publishable = True
+        if route is not None and not route.publishable:
+            raise errors.forbidden(
+                "This API call cannot be made with a publishable API key. Please use a secret API key. You can find "
+                "a list of your API keys at https://dashboard.stripe.com/account/apikeys.",
+                "secret_key_required",
+            )
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "Request-Id": request.id,
+            "Stripe-Version": API_VERSION,
+        }
+        key = request.idempotency_key
+        if key and request.method == "POST":
+            headers["Idempotency-Key"] = "".join(c for c in key[:255] if " " <= c <= "~")
+            headers["Original-Request"] = request.id
+        return headers
+
+    def _refusal(self, request: Request, refused: ApiError) -> Answer:
+        headers = self._headers(request)
+        if refused.should_retry is not None:
+            headers["Stripe-Should-Retry"] = "true" if refused.should_retry else "false"
+        return Answer(refused.status, headers, to_json(refused.body(request.id)))
+
+    def _scoped(self, key: str, request: Request) -> str:
+        return f"pk:{key}" if request.publishable else key
+
+    def _log(self, started: Started, answer: Answer) -> None:
+        request = started.request
+        hidden = started.route is not None and started.route.carries_cards
+        self.requests.append(
+            {
+                "id": request.id,
+                "at": self.clock.now(),
+                "method": request.method,
+                "path": request.path,
+                "status": answer.status,
+                "dropped": answer.dropped,
+                "milliseconds": round((time.perf_counter() - started.began) * 1000, 2),
+                "key": request.idempotency_key,
+                "replayed": "Idempotent-Replayed" in answer.headers,
+                "fault": started.fault["kind"] if started.fault else None,
+                "browser": request.publishable,
+                "params": without_secrets(request.params)
+                if hidden or "client_secret" in request.params
+                else request.params,
+            }
+        )
+
+    # Steering.
+
+    def advance(self, seconds: float) -> None:
+        """Moves the rehearsal's clock forward by so many seconds and does what becomes due by it."""
+        with self.lock:
+            self.clock.advance(seconds)
+            self.store.put("meta", "clock", {"offset": self.clock.offset})
+            self.store.commit()
+        self.deliveries.time_moved()
+
+    def authenticate(self, intent_id: str, passed: bool = True) -> Json:
+        """Answers an intent's open 3-D Secure challenge for the customer, and answers the intent as it is then."""
+        with self.lock:
+            call = Call(self, params={})
+            challenge = three_d_secure.open_challenge(call, intent_id)
+            if challenge is None:
+                raise LookupError(f"{intent_id} is not waiting for the customer")
+            return self.answer_challenge(challenge["id"], passed)
+
+    def answer_challenge(self, challenge_id: str, passed: bool) -> Json:
+        """Takes the customer's answer on a challenge page; raises ApiError if that challenge is over."""
+        with self.lock:
+            try:
+                return three_d_secure.answer(Call(self, params={}), challenge_id, passed)
+            finally:
+                self.store.commit()
+
+    def find(self, table: str, id: str) -> Json | None:
+        """Looks at one row of the state, for panels and tests; the row must not be altered."""
+        with self.lock:
+            return self.store.get(table, id)
+
+    def rows(self, table: str, most: int = 100) -> list[Json]:
+        """Looks at the newest rows of one table."""
+        with self.lock:
+            found = []
+            for row in self.store.table(table).newest_first():
+                if len(found) == most:
+                    break
+                found.append(row)
+            return found
+
+    def dump(self) -> dict[str, Any]:
+        """Answers the whole state but for secrets: for tests, and for a look at what happened."""
+        with self.lock:
+            return {
+                name: without_secrets(rows)
+                for name, rows in self.store.dump().items()
+                if name not in ("idempotency", "webhook_secrets")
+            }
+
+    def reset(self) -> None:
+        """Forgets everything, the clock's offset and the faults too, and begins anew with the same settings."""
+        with self.lock:
+            self.store.clear()
+            self.clock.offset = 0.0
+            self.deliveries.forget()
+            self.requests.clear()
+            webhook_endpoints.configure(self.store, self._webhooks, self.clock.second())
+            self.store.commit()
+
+    def signing_time(self) -> float:
+        """The time that webhook signatures carry, in seconds since 1970."""
+        return time.time() if self._sign_with_real_time else self.clock.now()
+
+    def close(self) -> None:
+        """Stops the deliveries and closes the journal."""
+        self.deliveries.stop()
+        with self.lock:
+            self.store.close()
+
+    def __enter__(self) -> Rehearsal:
+        return self
+
+    def __exit__(self, *wrong: object) -> None:
+        self.close()
+
+
+def make_request(method: str, url: str, headers: Mapping[str, str], body: bytes | str = b"") -> Request:
+    """Puts a request together from what an HTTP client has at hand."""
+    path, _, query = url.partition("?")
+    if "://" in path:
+        path = urlsplit(path).path
+    if "%" in path:
+        path = unquote(path)
+    return Request(
+        method.upper(),
+        path,
+        {name.lower(): value for name, value in headers.items()},
+        query,
+        body.encode() if isinstance(body, str) else body,
+    )
+
+
+def without_secrets(value: Any) -> Any:
+    """Answers a copy in which client secrets, card numbers and security codes are masked."""
+    if isinstance(value, dict):
+        return {
+            key: _hidden(key, inner) if key in _SECRET and isinstance(inner, str) else without_secrets(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [without_secrets(inner) for inner in value]
+    return value
+
+
+_SECRET = {"client_secret", "number", "cvc", "secret"}
+
+
+def _hidden(key: str, value: str) -> str:
+    if key == "number":
+        return "•" * 12 + value[-4:] if len(value) > 8 else "••••"
+    return "•••"
+
+
+def _key_of(header: str) -> str:
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if scheme.lower() == "basic":
+        try:
+            return b64decode(rest, validate=True).decode().partition(":")[0]
+        except (BadBase64, ValueError):
+            return ""
+    return ""
+
+
+def _masked(key: str) -> str:
+    shown = key[:8] if key.startswith(("sk_", "pk_", "rk_")) else ""
+    return f"{shown}{'*' * 8}{key[-4:]}" if len(key) > 16 else "*" * 8
+
+
+def _spoilt(answer: Answer, kind: str) -> Answer:
+    """Answers what the caller gets to see when a fault strikes on the way back."""
+    if answer.dropped:
+        return answer
+    if kind == "drop_after":
+        return Answer(answer.status, answer.headers, answer.body, dropped=True)
+    if kind == "malformed":
+        return Answer(
+            200, {**answer.headers, "Content-Type": "application/json"}, answer.body[: len(answer.body) // 2]
+        )
+    if kind == "bad_gateway":
+        return Answer(
+            502, {"Content-Type": "text/html"}, "<html><body><h1>502 Bad Gateway</h1></body></html>"
+        )
+    return answer
