@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
             database.check_reachable()
         from django.core.management import execute_from_command_line
 
-        execute_from_command_line(["todoku", *arguments])
+        # Django finds a command by its module's name, and people type import-catalog.
+        name = [argument.replace("-", "_") for argument in arguments[:1] if not argument.startswith("-")]
+        execute_from_command_line(["todoku", *name, *arguments[len(name) :]])
     except (database.DatabaseUnusable, ImproperlyConfigured) as error:
         print(f"todoku: {error}", file=sys.stderr)
         sys.exit(2)
