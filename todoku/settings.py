@@ -205,6 +205,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
+SHOP_NAME_JA = os.environ.get("TODOKU_SHOP_NAME_JA", "北の便り商店")
+SHOP_NAME_EN = os.environ.get("TODOKU_SHOP_NAME_EN", "Kita no Tayori")
+
 # Payments -----------------------------------------------------------------------------------------------------
 #: Where the rehearsal Stripe listens; only used while no Stripe account's keys are set.
 REHEARSAL_URL = os.environ.get("TODOKU_REHEARSAL_URL", "http://127.0.0.1:8010").rstrip("/")
@@ -240,13 +243,15 @@ EMAIL_HOST_USER = os.environ.get("TODOKU_SMTP_USER", "")
 EMAIL_HOST_PASSWORD = os.environ.get("TODOKU_SMTP_PASSWORD", "")
 EMAIL_USE_TLS = _switch("TODOKU_SMTP_TLS", False)
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = os.environ.get("TODOKU_MAIL_FROM", "北の便り商店 <shop@example.jp>")
+DEFAULT_FROM_EMAIL = os.environ.get("TODOKU_MAIL_FROM", f"{SHOP_NAME_JA} <shop@example.jp>")
 #: Who is rung when an order needs a person.
 OPERATOR_EMAILS = [
     address for address in os.environ.get("TODOKU_OPERATOR_EMAILS", "operator@example.jp").split(",") if address
 ]
 
 # Engine -------------------------------------------------------------------------------------------------------
+#: The engine's class: a dotted path (engines/engine.py is the port).
+ENGINE = "todoku.engines.embedded.Embedded"
 #: Plays under way at once in one worker; each waits for Stripe most of its time.
 WORKER_CONCURRENCY = int(os.environ.get("TODOKU_WORKER_CONCURRENCY", "160"))
 #: A worker that has not given a sign of life for so long is taken for dead (seconds).

@@ -27,7 +27,11 @@ class Intent(models.Model):
     amount = models.PositiveIntegerField(_("amount"))
     #: For the browser's 3-D Secure only. Never logged, never in a mail.
     client_secret = models.CharField(max_length=255, blank=True)
+    #: True once Stripe has answered that it holds this amount; false while a creation or an update is under way.
+    #: An order takes only a ready intent, and an intent that is not ready is never changed again.
+    ready = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
     #: Set once Stripe has said that the intent can no longer be paid.
     canceled_at = models.DateTimeField(null=True, blank=True)
 

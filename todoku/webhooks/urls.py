@@ -1,8 +1,10 @@
-"""Addresses of the webhooks."""
+"""Addresses of the doors that others knock on."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from todoku.webhooks import views
 
 app_name = "webhooks"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [path("stripe/", views.stripe, name="stripe")]

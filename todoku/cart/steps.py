@@ -1,0 +1,36 @@
+"""What a flow may ask of the cart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from todoku.cart.models import Cart, Line
+
+if TYPE_CHECKING:
+    from todoku.order.models import Order
+
+
+def close_cart(order: Order, _: None) -> dict[str, Any]:
+    """Close the cart for good: what was paid leaves, what the shopper added meanwhile moves to a new cart.
+
+    A cart that has touched money is never used again (public thread 20: a thawed basket charged twice).
+    """
+    cart = Cart.objects.select_for_update().get(pk=order.cart_id)
+    if cart.closed_at is not None:
+        return {"outcome": "closed"}
+    cart.closed_at = timezone.now()
+    cart.save(update_fields=["closed_at", "changed_at"])
+    if cart.version == order.cart_version:
+        return {"outcome": "closed"}
+    bought = dict(order.lines.values_list("product_id", "quantity"))
+    left = [
+        (line.product_id, line.quantity - bought.get(line.product_id, 0))
+        for line in cart.lines.all()
+        if line.quantity > bought.get(line.product_id, 0)
+    ]
+    if left:
+        fresh = Cart.objects.create(shopper=cart.shopper)
+        Line.objects.bulk_create(Line(cart=fresh, product_id=p, quantity=n) for p, n in left)
+    return {"outcome": "closed", "kept": len(left)}

@@ -1,0 +1,68 @@
+"""``todoku worker``: plays the orders' flows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import procrastinate
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from procrastinate.contrib.django import app
+
+log = logging.getLogger("todoku.worker")
+
+
+class Command(BaseCommand):
+    """Play the orders' flows until told to stop; any number of workers may run, on any number of hosts."""
+
+    help = "Play the orders' flows. Any number of workers may run, on any number of hosts."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """How many plays at once, and whether to stop when there is nothing left to do."""
+        parser.add_argument("--concurrency", type=int, default=settings.WORKER_CONCURRENCY)
+        parser.add_argument("--until-idle", action="store_true", help="stop when the queue is empty")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the worker."""
+        asyncio.run(work(concurrency=options["concurrency"], wait=not options["until_idle"]))
+
+
+async def work(*, concurrency: int, wait: bool = True) -> None:
+    """Fetch and play until told to stop; look after other workers' orphaned jobs meanwhile."""
+    loop = asyncio.get_running_loop()
+    # A play mostly waits for somebody (Stripe, the mail server): a thread for each, a connection only in need.
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=concurrency + 8, thread_name_prefix="play"))
+    dead_after = settings.WORKER_DEAD_AFTER
+    worker_app = app.with_connector(app.connector.get_worker_connector())
+    async with worker_app.open_async():
+        # At start too: a worker that was killed a minute ago has left its plays behind.
+        rescue = asyncio.create_task(_rescue(worker_app, dead_after))
+        try:
+            await worker_app.run_worker_async(
+                concurrency=concurrency,
+                wait=wait,
+                fetch_job_polling_interval=1.0,
+                update_heartbeat_interval=dead_after / 4,
+                stalled_worker_timeout=dead_after,
+                delete_jobs="successful",
+                shutdown_graceful_timeout=8,
+                install_signal_handlers=True,
+            )
+        finally:
+            rescue.cancel()
+
+
+async def _rescue(worker_app: procrastinate.App, dead_after: float) -> None:
+    """Give the jobs of workers that show no sign of life to those that do."""
+    while True:
+        try:
+            for job in await worker_app.job_manager.get_stalled_jobs(seconds_since_heartbeat=dead_after):
+                log.warning("a worker has died; its job %s goes on here", job.call_string)
+                await worker_app.job_manager.retry_job(job)
+        except procrastinate.exceptions.ProcrastinateException as error:
+            log.warning("could not look for orphaned jobs: %s", error)
+        await asyncio.sleep(dead_after / 4)

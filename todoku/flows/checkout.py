@@ -1,0 +1,88 @@
+"""The steps of ``checkout.asl.json``: each name, and what it does. Change one here.
+
+The nouns do the work; what spans two of them is joined here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from todoku.cart.models import Cart
+from todoku.cart.steps import close_cart
+from todoku.flows.step import Step
+from todoku.notify.steps import mark_sent, send
+from todoku.order import links
+from todoku.order.models import Order, Status
+from todoku.order.moves import move, write
+from todoku.order.rules import PAID
+from todoku.order.steps import publish_to_my_page, record_order
+from todoku.payment.steps import Finding, as_answer, ask
+from todoku.stock import steps as stock
+
+#: An order that waits for its customer is looked at again after so many seconds, in case no webhook comes.
+LOOK_AGAIN_AFTER = 60
+
+
+def take_stock(order: Order, _: None) -> dict[str, Any]:
+    """Hold the goods; if they have sold out, the order is not paid and says which lines."""
+    answer = stock.take_stock(order, None)
+    if answer["outcome"] == "sold_out" and order.status == Status.PLACED:
+        move(order, Status.NOT_PAID, setback=answer, next_look_at=None)
+    return answer
+
+
+def take_payment(order: Order) -> Finding:
+    """Look, ask once, and find out how the money stands (no transaction is open here)."""
+    return ask(order, return_url=links.address(order) + "back/")
+
+
+def payment_taken(order: Order, finding: Finding) -> dict[str, Any]:
+    """Write the order's side of what Stripe has said."""
+    answer = as_answer(finding)
+    if finding.outcome == "paid":
+        if order.status not in PAID:
+            move(order, Status.PAID, paid_at=timezone.now(), next_look_at=None, setback=None)
+    elif finding.outcome == "waiting":
+        look = timezone.now() + timedelta(seconds=LOOK_AGAIN_AFTER)
+        write(order, next_look_at=min(look, max(order.pay_by, timezone.now())))
+    else:
+        write(order, setback=answer)
+    return answer
+
+
+def return_stock(order: Order, _: None) -> dict[str, Any]:
+    """Put the goods back; only now may the shopper try another card, or order anew."""
+    answer = stock.return_stock(order, None)
+    if (order.setback or {}).get("outcome") == "canceled":
+        if order.status != Status.CANCELED:
+            move(order, Status.CANCELED, next_look_at=None)
+        # The canceled order has used up its cart version: the next quote, and its order, are new ones.
+        Cart.objects.filter(pk=order.cart_id, closed_at=None, version=order.cart_version).update(
+            version=order.cart_version + 1
+        )
+    elif order.status == Status.PLACED:
+        move(order, Status.NOT_PAID, next_look_at=None)
+    return answer
+
+
+STEPS = {
+    step.name: step
+    for step in (
+        Step("TakeStock", effect=take_stock, per_attempt=True),
+        Step(
+            "TakePayment",
+            outside=take_payment,
+            effect=payment_taken,
+            # Only "paid" is for ever. After anything else the next play looks at Stripe again.
+            final=lambda answer: answer["outcome"] == "paid",
+        ),
+        Step("ReturnStock", effect=return_stock, per_attempt=True),
+        Step("RecordOrder", effect=record_order),
+        Step("CloseCart", effect=close_cart),
+        Step("PublishToMyPage", effect=publish_to_my_page),
+        Step("SendMail", outside=send, effect=mark_sent),
+    )
+}

@@ -1,0 +1,263 @@
+"""Stripe, through its official SDK: the only file that imports it."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import stripe
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from todoku.bad_news import Unavailable
+from todoku.gateways.gateway import Declined, KeyRefused, Payment, Refused
+
+# Off: the SDK would write a file into the home directory and tell Stripe about this machine.
+stripe.enable_telemetry = False
+
+#: Seconds that a page waits for Stripe: a shopper is looking at it.
+PAGE_TIMEOUT = 8.0
+#: Seconds that a worker waits; longer than Stripe takes for a slow bank.
+WORKER_TIMEOUT = 40.0
+#: How far in the future an event's timestamp may lie (seconds); the SDK itself refuses only old ones.
+MOST_SKEW = 300
+
+
+def requests_client(timeout: float) -> stripe.HTTPClient:
+    """Make the HTTP client that the real shop uses, with its own connection pool per thread."""
+    return stripe.RequestsClient(timeout=(min(timeout, 5.0), timeout))
+
+
+class StripeGateway:
+    """One account at Stripe, or the rehearsal Stripe, with one patience."""
+
+    def __init__(self, timeout: float, retries: int) -> None:
+        make: Callable[[float], stripe.HTTPClient] = import_string(settings.STRIPE_HTTP_CLIENT)
+        self._client = stripe.StripeClient(
+            settings.STRIPE.secret,
+            base_addresses={"api": settings.STRIPE.api},
+            max_network_retries=retries,
+            http_client=make(timeout),
+        )
+
+    def create(self, *, key: str, amount: int, metadata: Mapping[str, str]) -> Payment:
+        """Create a PaymentIntent over ``amount`` yen, not yet confirmed."""
+        return self._ask(
+            lambda: self._client.v1.payment_intents.create(
+                {
+                    "amount": amount,
+                    "currency": "jpy",
+                    "metadata": dict(metadata),
+                    "allowed_payment_method_types": ["card"],
+                },
+                {"idempotency_key": key},
+            )
+        )
+
+    def update(self, intent: str, *, key: str, amount: int, metadata: Mapping[str, str]) -> Payment:
+        """Change an unconfirmed PaymentIntent's amount and metadata."""
+        return self._ask(
+            lambda: self._client.v1.payment_intents.update(
+                intent, {"amount": amount, "metadata": dict(metadata)}, {"idempotency_key": key}
+            )
+        )
+
+    def look(self, intent: str) -> Payment:
+        """Say how the PaymentIntent stands now."""
+        return self._ask(
+            lambda: self._client.v1.payment_intents.retrieve(intent, {"expand": ["latest_charge"]})
+        )
+
+    def confirm(self, intent: str, *, key: str, confirmation_token: str, return_url: str) -> Payment | Declined:
+        """Ask for the money."""
+        try:
+            return self._ask(
+                lambda: self._client.v1.payment_intents.confirm(
+                    intent,
+                    {
+                        "confirmation_token": confirmation_token,
+                        "return_url": return_url,
+                        "expand": ["latest_charge"],
+                    },
+                    {"idempotency_key": key},
+                )
+            )
+        except stripe.CardError as error:
+            found = error.error
+            about = getattr(found, "payment_intent", None)
+            return Declined(
+                error_code=error.code or "",
+                decline_code=(getattr(found, "decline_code", None) or "") if found else "",
+                payment=read_payment(about) if about is not None else None,
+            )
+
+    def cancel(self, intent: str, *, key: str) -> Payment:
+        """Make sure that the PaymentIntent can no longer be paid; raises Refused if it has been paid."""
+        return self._ask(lambda: self._client.v1.payment_intents.cancel(intent, {}, {"idempotency_key": key}))
+
+    def _ask(self, call: Callable[[], stripe.PaymentIntent]) -> Payment:
+        """Make one call and sort its bad endings into "unknown" and "refused"; a card error passes through."""
+        try:
+            found = call()
+        except stripe.CardError:
+            raise
+        except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+            about = getattr(error.error, "payment_intent", None) if error.error else None
+            raise Refused(
+                _code(error), _plain(error), read_payment(about) if about is not None else None
+            ) from error
+        except (stripe.AuthenticationError, stripe.PermissionError) as error:
+            raise KeyRefused(_code(error), _plain(error)) from error
+        except stripe.StripeError as error:
+            # No answer, 409 in use, 429, 5xx, or an answer that is none: what happened is not known.
+            raise Unavailable(f"Stripe: {type(error).__name__} {_plain(error)}") from error
+        try:
+            return read_payment(found)
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            # An answer that is not shaped like a PaymentIntent is no answer either.
+            raise Unavailable(f"Stripe: malformed answer ({type(error).__name__})") from error
+
+
+def read_payment(found: Any) -> Payment:
+    """Read a PaymentIntent of the SDK into our own words. Raises AttributeError if it is not shaped like one."""
+    error = getattr(found, "last_payment_error", None)
+    charge = getattr(found, "latest_charge", None)
+    card = getattr(getattr(charge, "payment_method_details", None), "card", None)
+    return Payment(
+        id=str(found.id),
+        status=str(found.status),
+        amount=int(found.amount),
+        amount_received=int(getattr(found, "amount_received", 0) or 0),
+        currency=str(found.currency),
+        livemode=bool(found.livemode),
+        client_secret=str(getattr(found, "client_secret", "") or ""),
+        error_code=str(getattr(error, "code", "") or ""),
+        decline_code=str(getattr(error, "decline_code", "") or ""),
+        charge=charge if isinstance(charge, str) else str(getattr(charge, "id", "") or ""),
+        card_brand=str(getattr(card, "brand", "") or ""),
+        card_last4=str(getattr(card, "last4", "") or ""),
+        metadata=dict(_as_dict(getattr(found, "metadata", None))),
+    )
+
+
+def _as_dict(found: Any) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return found.to_dict() if hasattr(found, "to_dict") else dict(found)
+
+
+def _code(error: stripe.StripeError) -> str:
+    # ``error.code`` is None for several classes; the body has it (stripe-python 16).
+    return str(error.code or getattr(error.error, "code", None) or type(error).__name__)
+
+
+def _plain(error: stripe.StripeError) -> str:
+    """Stripe's own sentence and the request's id, for the log: never the object, which holds a secret."""
+    return f"{(error.user_message or str(error))[:200]} (request {error.request_id or 'unknown'})"
+
+
+@functools.cache
+def _gateway(patience: str) -> StripeGateway:
+    return StripeGateway(PAGE_TIMEOUT, 1) if patience == "page" else StripeGateway(WORKER_TIMEOUT, 2)
+
+
+_making = threading.Lock()
+
+
+def for_page() -> StripeGateway:
+    """The gateway for a page that a shopper is waiting for."""
+    with _making:
+        return _gateway("page")
+
+
+def for_worker() -> StripeGateway:
+    """The gateway for a worker, which can wait."""
+    with _making:
+        return _gateway("worker")
+
+
+def forget() -> None:
+    """Make new gateways at the next call, with the settings of that time."""
+    _gateway.cache_clear()
+
+
+class BadEvent(Exception):
+    """A body at the webhook door that Stripe did not sign, or not lately, or that is no event."""
+
+
+class StripeEventRead:
+    """What we take from a signed event: ids, and nothing that would have to be believed."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        # A thin event (v2) names its object beside; a snapshot carries it.
+        related = body.get("related_object") or (body.get("data") or {}).get("object") or {}
+        if not isinstance(related, Mapping):
+            raise BadEvent("the event's object is not an object")
+        self.id = _text(body, "id")
+        self.type = _text(body, "type")
+        self.object_id = str(related.get("id") or "")[:255]
+        intent = related.get("payment_intent")
+        self.payment_intent = self.object_id if self.object_id.startswith("pi_") else str(intent or "")[:255]
+        self.livemode = body.get("livemode") is True
+        self.happened_at = _moment(body.get("created"))
+
+
+def read_event(body: bytes, signature: str) -> StripeEventRead:
+    """Check a webhook's signature with each of our secrets and read the event. Raises BadEvent.
+
+    Old signatures are refused by the SDK (300 seconds, docs.stripe.com/webhooks); future ones by us.
+    """
+    import json
+
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadEvent("the body is not UTF-8") from error
+    stamp = _stamp(signature)
+    if stamp > datetime.now(UTC).timestamp() + MOST_SKEW:
+        raise BadEvent("the signature's time lies in the future")
+    for secret in settings.STRIPE.webhook_secrets:
+        try:
+            stripe.WebhookSignature.verify_header(text, signature, secret, tolerance=MOST_SKEW)
+            break
+        except stripe.SignatureVerificationError:
+            continue
+    else:
+        raise BadEvent("no secret of ours made this signature, or it is too old")
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadEvent("the body is not JSON") from error
+    if not isinstance(parsed, dict):
+        raise BadEvent("the body is not an event")
+    return StripeEventRead(parsed)
+
+
+def _stamp(signature: str) -> float:
+    for part in signature.split(","):
+        name, _, value = part.partition("=")
+        if name.strip() == "t" and value.isascii() and value.isdigit() and len(value) <= 12:
+            return float(value)
+    raise BadEvent("the signature header has no time")
+
+
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= 255 or "\x00" in value:
+        raise BadEvent(f"the event has no {name}")
+    return value
+
+
+def _moment(created: object) -> datetime | None:
+    """Stripe's time of an event: seconds since 1970 in a snapshot, ISO 8601 in a thin event."""
+    try:
+        if isinstance(created, int) and not isinstance(created, bool):
+            return datetime.fromtimestamp(created, UTC)
+        if isinstance(created, str):
+            return datetime.fromisoformat(created.replace("Z", "+00:00")).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None

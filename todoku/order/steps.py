@@ -1,0 +1,36 @@
+"""What a flow may ask of the order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from todoku.bad_news import NeedsOperator
+from todoku.fulfilment.steps import write_slips
+from todoku.order.models import MyPageEntry, Order, Status
+from todoku.order.moves import move
+from todoku.stock import take
+
+
+def record_order(order: Order, _: None) -> dict[str, Any]:
+    """Record the paid order: sell its stock and write its delivery slips.
+
+    When the hold was given back before a late payment came through and the shelf is empty by now, a person must
+    find the goods: the order stays paid, is never dropped, and no stock goes below zero.
+    """
+    short = take.sell(order, dict(order.lines.values_list("product_id", "quantity")))
+    if short:
+        raise NeedsOperator(
+            "paid_unallocated",
+            "The order is paid, but its goods are no longer in stock. Add stock, then press Resume.",
+        )
+    parcels = write_slips(order)
+    move(order, Status.RECORDED, recorded_at=timezone.now())
+    return {"outcome": "recorded", "parcels": parcels}
+
+
+def publish_to_my_page(order: Order, _: None) -> dict[str, Any]:
+    """Publish the order to its shopper's my page."""
+    MyPageEntry.objects.get_or_create(order=order, defaults={"shopper": order.shopper})
+    return {"outcome": "published"}

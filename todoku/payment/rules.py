@@ -1,0 +1,64 @@
+"""What Stripe's words mean for us: pure, imports no Django."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+#: Statuses from which a PaymentIntent can still be paid, and be canceled (docs.stripe.com/api/payment_intents).
+PAYABLE = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
+
+#: How long a stored idempotency key is relied on. Stripe may forget it after 24 hours; then the same POST would
+#: be a new one (docs.stripe.com/api/idempotent_requests).
+KEY_LIVES = timedelta(hours=23)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a PaymentIntent's status means for the order: ``outcome`` is the flow's Choice.
+
+    paid, waiting, declined, canceled; or ``mismatch`` / ``unexpected``, which only a person may decide.
+    """
+
+    outcome: str
+    why: str = ""
+
+
+def judge(
+    *, status: str, amount: int, amount_received: int, currency: str, livemode: bool, due: int, expect_live: bool
+) -> Verdict:
+    """Say what a PaymentIntent's state means for an order over ``due`` yen."""
+    if status == "succeeded":
+        if livemode != expect_live:
+            return Verdict("mismatch", f"livemode is {livemode}, the shop runs with {expect_live}")
+        if currency != "jpy":
+            return Verdict("mismatch", f"paid in {currency}, the order is in yen")
+        if not amount == amount_received == due:
+            return Verdict("mismatch", f"paid {amount_received} of {amount} yen, the order is over {due}")
+        return Verdict("paid")
+    if status in ("requires_action", "processing"):
+        return Verdict("waiting")
+    if status in ("requires_payment_method", "requires_confirmation"):
+        return Verdict("declined")
+    if status == "canceled":
+        return Verdict("canceled")
+    return Verdict("unexpected", f"the payment's status is {status[:40]}")
+
+
+def may_ask_again(asked_at: datetime | None, now: datetime) -> bool:
+    """Say whether the confirmation may be posted again under its key."""
+    return asked_at is not None and now - asked_at < KEY_LIVES
+
+
+def reason(error_code: str, decline_code: str) -> str:
+    """Sort a decline into what the shopper can do about it.
+
+    All the issuer's reasons are one: whoever tries stolen cards out must learn nothing from the words.
+    """
+    if error_code == "payment_intent_authentication_failure":
+        return "not_authenticated"
+    if "processing_error" in (error_code, decline_code) or decline_code in ("try_again_later", "issuer_not_available"):
+        return "try_again"
+    if error_code.startswith("confirmation_token") or error_code == "resource_missing":
+        return "reenter"
+    return "declined"
