@@ -1,3 +1,42 @@
 """What every test of the shop may ask for."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rehearsal.api import Rehearsal
+from tests import stripe_door
+from todoku.catalog.models import Product
+
+
+@pytest.fixture
+def rehearsal() -> Iterator[Rehearsal]:
+    """A fresh rehearsal Stripe, in process, that the shop's own gateway talks to."""
+    from todoku.gateways import stripe as gateway
+
+    fresh = Rehearsal()
+    stripe_door.current.append(fresh)
+    gateway.forget()
+    yield fresh
+    stripe_door.current.remove(fresh)
+
+
+@pytest.fixture
+def crab(transactional_db: None) -> Product:
+    """A furnished shop that sells one thing: a chilled crab at 4,800 yen, ten of them."""
+    from tests import shop
+
+    shop.furnish()
+    return shop.sell()
+
+
+@pytest.fixture(autouse=True)
+def _forget_definitions() -> Iterator[None]:
+    """A test's database is emptied after it; what the process remembers of its rows goes too."""
+    yield
+    from todoku.engines import embedded
+
+    embedded._known_definition.cache_clear()
+    embedded._read.cache_clear()

@@ -31,7 +31,7 @@ class Command(BaseCommand):
         asyncio.run(work(concurrency=options["concurrency"], wait=not options["until_idle"]))
 
 
-async def work(*, concurrency: int, wait: bool = True) -> None:
+async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> None:
     """Fetch and play until told to stop; look after other workers' orphaned jobs meanwhile."""
     loop = asyncio.get_running_loop()
     # A play mostly waits for somebody (Stripe, the mail server): a thread for each, a connection only in need.
@@ -50,7 +50,7 @@ async def work(*, concurrency: int, wait: bool = True) -> None:
                 stalled_worker_timeout=dead_after,
                 delete_jobs="successful",
                 shutdown_graceful_timeout=8,
-                install_signal_handlers=True,
+                install_signal_handlers=signals,
             )
         finally:
             rescue.cancel()
