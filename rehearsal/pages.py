@@ -1,0 +1,19 @@
+"""The pages a browser sees: what the shop's checkout loads, the bank's question, and the panel."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from rehearsal.api import Rehearsal
+from rehearsal.mailbox import Mailbox
+
+
+def routes(rehearsal: Rehearsal, mailbox: Mailbox) -> list[Route]:
+    """Answers the routes of every page."""
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"ok": True})
+
+    return [Route("/healthz", healthz)]
