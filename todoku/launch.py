@@ -225,6 +225,8 @@ class Part:
     command: list[str]
     environment: dict[str, str]
     log: Path
+    #: Its hold on the embedded database, which stays for as long as one part lives.
+    hold: tuple[int, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     #: When it was started, the latest last.
     starts: list[float] = field(default_factory=list)
@@ -246,6 +248,7 @@ class Part:
                 env=self.environment,
                 cwd=Path(__file__).resolve().parent.parent,
                 start_new_session=True,
+                pass_fds=self.hold,
                 preexec_fn=_die_with_me(),  # safe: this process has one thread
             )
 
@@ -335,9 +338,10 @@ class Shop:
         logs = self.plan.var / "log"
         logs.mkdir(parents=True, exist_ok=True)
         environment = self.plan.environment()
-        login = self._prepare(logs, environment)
+        hold = postgres.held(self.embedded) if self.embedded else ()
+        login = self._prepare(logs, environment, hold)
         for name, command in commands(self.plan).items():
-            part = self.parts[name] = Part(name, command, environment, _new_log(logs, name))
+            part = self.parts[name] = Part(name, command, environment, _new_log(logs, name), hold)
             part.start()
             if name == "rehearsal":
                 self._wait(lambda: _listens(self.plan.rehearsal_port), part, 30)
@@ -345,7 +349,7 @@ class Shop:
         if not self.closing:
             self._welcome(login)
 
-    def _prepare(self, logs: Path, environment: dict[str, str]) -> list[str] | None:
+    def _prepare(self, logs: Path, environment: dict[str, str], hold: tuple[int, ...]) -> list[str] | None:
         log = _new_log(logs, "prepare")
         login: list[str] | None = None
         with log.open("ab") as errors:
@@ -357,9 +361,10 @@ class Shop:
                 env=environment,
                 cwd=Path(__file__).resolve().parent.parent,
                 start_new_session=True,
+                pass_fds=hold,
                 preexec_fn=_die_with_me(),  # safe: this process has one thread
             )
-        part = Part("preparation", [], environment, log, process)
+        part = Part("preparation", [], environment, log, hold, process)
         self.parts["preparation"] = part
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)

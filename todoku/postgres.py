@@ -102,6 +102,11 @@ def start(home: Path) -> str:
         ) from error
 
 
+def held(home: Path) -> tuple[int, ...]:
+    """Give this process's hold on the server, for a child to inherit: the server stays until the child ends."""
+    return (_held[home].fileno(),) if home in _held else ()
+
+
 def leave(home: Path, wait: float = 0.0) -> bool:
     """Let go of the server; true when it has stopped within ``wait`` seconds (others may still use it)."""
     held = _held.pop(home, None)
