@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from todoku import database
 
 #: Commands that read no database; they must not start one (a check that runs a shop is a surprise).
-WITHOUT_DATABASE = {"check", "help", "version", "--help", "--version", "collectstatic", "makemessages", "run"}
+WITHOUT_DATABASE = {"check", "help", "version", "--help", "--version", "collectstatic", "makemessages", "run", "check-flows", "check_flows"}
 
 
 def main(arguments: list[str] | None = None) -> None:

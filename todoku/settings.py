@@ -101,6 +101,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "todoku.storefront.headers.HeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "todoku.storefront.language.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -184,6 +185,7 @@ MEDIA_URL = "/media/"
 SESSION_COOKIE_AGE = 8 * 60 * 60
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "todoku.storefront.errors.forgery"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 LANGUAGE_COOKIE_NAME = "todoku_language"
 X_FRAME_OPTIONS = "DENY"
@@ -195,6 +197,8 @@ if PRODUCTION:
     SESSION_COOKIE_NAME = "__Host-session"
     CSRF_COOKIE_NAME = "__Host-csrf"
     SECURE_SSL_REDIRECT = _switch("TODOKU_SSL_REDIRECT", True)
+    # The machine that asks whether we are well speaks plain HTTP.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -256,6 +260,8 @@ ENGINE = "todoku.engines.embedded.Embedded"
 WORKER_CONCURRENCY = int(os.environ.get("TODOKU_WORKER_CONCURRENCY", "160"))
 #: A worker that has not given a sign of life for so long is taken for dead (seconds).
 WORKER_DEAD_AFTER = float(os.environ.get("TODOKU_WORKER_DEAD_AFTER", "20"))
+#: How often a worker looks at the orders that wait for somebody who may never come (seconds).
+LOOK_EVERY = float(os.environ.get("TODOKU_LOOK_EVERY", "10"))
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 
 LOGGING = {

@@ -59,7 +59,7 @@ class Embedded:
     def resume(self, execution: Execution, *, who: str) -> Execution | None:
         """Play on after a failure: one winner under many clicks, because the order's row is locked."""
         with transaction.atomic():
-            order = Order.objects.select_for_update().get(pk=execution.order_id)
+            order = Order.objects.select_for_update(no_key=True).get(pk=execution.order_id)
             latest = Execution.objects.filter(order=order, flow=execution.flow).order_by("-number").first()
             if latest is None or latest.status != State.FAILED:
                 return None
@@ -116,7 +116,7 @@ def run(execution_id: int) -> None:
     """
     execution = Execution.objects.get(pk=execution_id)
     if execution.status != State.RUNNING:
-        return
+        return None
     flow = _read(execution.definition_id)
     here = execution.position or flow.start
     data: Any = execution.data or {"order": execution.order_id}
@@ -214,7 +214,8 @@ def _stumble(
             tries = int(counts.get(str(place), 0)) + 1
             if tries <= retrier.most:
                 wait = timedelta(seconds=retrier.wait(tries, random.random()))  # noqa: S311 - jitter
-                log.warning("%s: %s failed (%s), again in %.1f s: %s", execution, here, name, wait.total_seconds(), error)
+                seconds = wait.total_seconds()
+                log.warning("%s: %s failed (%s), again in %.1f s: %s", execution, here, name, seconds, error)
                 with transaction.atomic():
                     again_at = timezone.now() + wait
                     Mishap.objects.create(

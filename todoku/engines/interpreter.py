@@ -6,7 +6,8 @@ Paths are the subset's simple ones (``$.payment.outcome``, ``$$.Execution.Name``
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from todoku.flows.definition import Choice, Flow, Pass, Retrier, Task
@@ -83,18 +84,19 @@ def holds(test: Mapping[str, Any], data: Any) -> bool:
         return bool(expected)
     found = value_at(test["Variable"], data, {})
     if comparison == "StringEquals":
-        return isinstance(found, str) and found == expected
+        return isinstance(found, str) and bool(found == expected)
     if comparison == "BooleanEquals":
-        return isinstance(found, bool) and found is expected
+        return isinstance(found, bool) and found == bool(expected)
     if isinstance(found, bool) or not isinstance(found, int | float):
         return False
-    return {
-        "NumericEquals": found == expected,
-        "NumericGreaterThan": found > expected,
-        "NumericGreaterThanEquals": found >= expected,
-        "NumericLessThan": found < expected,
-        "NumericLessThanEquals": found <= expected,
-    }[comparison]
+    compare: dict[str, Callable[[Any, Any], bool]] = {
+        "NumericEquals": operator.eq,
+        "NumericGreaterThan": operator.gt,
+        "NumericGreaterThanEquals": operator.ge,
+        "NumericLessThan": operator.lt,
+        "NumericLessThanEquals": operator.le,
+    }
+    return compare[comparison](found, expected)
 
 
 def passed(state: Pass, data: Any, context: Mapping[str, Any]) -> Any:

@@ -10,10 +10,9 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from todoku.bad_news import Unavailable
-from todoku.engines import embedded, engine
+from todoku.engines import embedded
 from todoku.engines.models import Execution
 from todoku.notify import bell
-from todoku.order.models import Order
 
 log = logging.getLogger(__name__)
 
@@ -53,21 +52,10 @@ def ring(case: int) -> None:
         raise
 
 
-@app.periodic(cron="* * * * * */15")
-@app.task(name="todoku.look_again", queue="plays", queueing_lock="look_again", pass_context=False)
-def look_again(timestamp: int) -> None:
-    """Play every order whose next look is due, in case nobody knocked."""
-    due = Order.objects.filter(next_look_at__lte=timezone.now()).order_by("next_look_at")[:200]
-    for order in due:
-        # Later rather than never, should this play itself come to nothing; the flow sets its own next look.
-        Order.objects.filter(pk=order.pk).update(next_look_at=timezone.now() + timedelta(minutes=1))
-        engine.play("checkout", order, knock="poller")
-
-
 def defer_play(execution: Execution, *, after: timedelta | None) -> None:
     """Enqueue the play of an execution, in the caller's transaction: now, or after some time."""
-    later = {"seconds": after.total_seconds()} if after else None
-    play.configure(lock=f"order-{execution.order_id}", schedule_in=later).defer(execution=execution.pk)
+    later = timezone.now() + after if after else None
+    play.configure(lock=f"order-{execution.order_id}", schedule_at=later).defer(execution=execution.pk)
 
 
 def defer_ring(case: int) -> None:

@@ -61,7 +61,7 @@ def perform(step: Step, order_id: int, *, execution: str) -> Answer:
                 return done
             gift = step.outside(order)
         with transaction.atomic():
-            order = Order.objects.select_for_update().get(pk=order_id)
+            order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
             done = _ledger(step, order)
             if done is not None:
                 return done

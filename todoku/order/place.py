@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import OperationalError, transaction
@@ -96,7 +96,7 @@ def in_payment(cart: Cart) -> Order | None:
 
 
 def _place(cart_id: int, quote_id: uuid.UUID, confirmation_token: str, shopper: str, language: str) -> Answer:
-    cart = Cart.objects.select_for_update().filter(pk=cart_id, shopper=shopper).first()
+    cart = Cart.objects.select_for_update(no_key=True).filter(pk=cart_id, shopper=shopper).first()
     if cart is None:
         return Refused("empty")
     earlier = in_payment(cart)
@@ -119,7 +119,7 @@ def _place(cart_id: int, quote_id: uuid.UUID, confirmation_token: str, shopper: 
     missing = short(cart.lines.select_related("product"))
     if missing:
         return Refused("sold_out", missing)
-    order = Order.objects.select_for_update().filter(quote=now).first()
+    order = Order.objects.select_for_update(no_key=True).filter(quote=now).first()
     if order is not None:
         if order.status != Status.NOT_PAID or order.withdrawn_at is not None:
             return Refused("stale")
@@ -181,5 +181,5 @@ def _withdraw_older(cart: Cart) -> None:
         engine.play(FLOW, older, knock="withdrawn")
 
 
-def _pay_by() -> object:
+def _pay_by() -> datetime:
     return timezone.now() + timedelta(minutes=settings.PAY_WITHIN_MINUTES)

@@ -58,7 +58,7 @@ def _find_or_write(quote: Quote) -> Intent:
     (its POST may still arrive at Stripe after ours): another quote then gets an intent of its own.
     """
     with transaction.atomic():
-        Cart.objects.select_for_update().get(pk=quote.cart_id)
+        Cart.objects.select_for_update(no_key=True).get(pk=quote.cart_id)
         latest = (
             Intent.objects.select_related("order")
             .filter(cart_id=quote.cart_id, canceled_at=None)

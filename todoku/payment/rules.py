@@ -45,6 +45,10 @@ def judge(
     return Verdict("unexpected", f"the payment's status is {status[:40]}")
 
 
+#: Issuers' reasons that may be gone in a moment (docs.stripe.com/declines/codes).
+_LATER = frozenset({"try_again_later", "issuer_not_available", "reenter_transaction"})
+
+
 def may_ask_again(asked_at: datetime | None, now: datetime) -> bool:
     """Say whether the confirmation may be posted again under its key."""
     return asked_at is not None and now - asked_at < KEY_LIVES
@@ -57,7 +61,7 @@ def reason(error_code: str, decline_code: str) -> str:
     """
     if error_code == "payment_intent_authentication_failure":
         return "not_authenticated"
-    if "processing_error" in (error_code, decline_code) or decline_code in ("try_again_later", "issuer_not_available"):
+    if "processing_error" in (error_code, decline_code) or decline_code in _LATER:
         return "try_again"
     if error_code.startswith("confirmation_token") or error_code == "resource_missing":
         return "reenter"

@@ -150,4 +150,5 @@ def _write(attempt: Attempt, outcome: Outcome, payment: Payment | None, decline_
 
 def as_answer(finding: Finding) -> dict[str, Any]:
     """The finding as the ledger keeps it and the flow chooses by it."""
-    return {"outcome": finding.outcome, "reason": finding.reason} if finding.reason else {"outcome": finding.outcome}
+    answer = {"outcome": finding.outcome}
+    return {**answer, "reason": finding.reason} if finding.reason else answer

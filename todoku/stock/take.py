@@ -78,7 +78,7 @@ def sell(order: Order, wanted: Mapping[int, int]) -> dict[int, int]:
 def _lock(products: Mapping[int, int]) -> dict[int, int]:
     """Lock the products' rows in the order of their ids and read how many are on hand."""
     return dict(
-        Level.objects.select_for_update()
+        Level.objects.select_for_update(no_key=True)
         .filter(product_id__in=list(products))
         .order_by("product_id")
         .values_list("product_id", "on_hand")
@@ -109,7 +109,7 @@ def _move(quantities: Mapping[int, int], *, on_hand: int = 0, reserved: int = 0,
             },
         )
         if cursor.rowcount != len(products):
-            raise AssertionError(f"the stock guard stopped a move of {len(products)} products at {cursor.rowcount}")
+            raise AssertionError(f"the guard let {cursor.rowcount} of {len(products)} products move")
 
 
 def _held(order: Order) -> dict[int, int]:

@@ -10,7 +10,11 @@ from typing import Any
 import procrastinate
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError, connections
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.django_connector import DjangoConnector
+
+from todoku.engines.poller import look_again
 
 log = logging.getLogger("todoku.worker")
 
@@ -37,10 +41,14 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
     # A play mostly waits for somebody (Stripe, the mail server): a thread for each, a connection only in need.
     loop.set_default_executor(ThreadPoolExecutor(max_workers=concurrency + 8, thread_name_prefix="play"))
     dead_after = settings.WORKER_DEAD_AFTER
+    assert isinstance(app.connector, DjangoConnector)
     worker_app = app.with_connector(app.connector.get_worker_connector())
     async with worker_app.open_async():
         # At start too: a worker that was killed a minute ago has left its plays behind.
-        rescue = asyncio.create_task(_rescue(worker_app, dead_after))
+        chores = [
+            asyncio.create_task(_rescue(worker_app, dead_after)),
+            asyncio.create_task(_look_again(settings.LOOK_EVERY)),
+        ]
         try:
             await worker_app.run_worker_async(
                 concurrency=concurrency,
@@ -53,7 +61,9 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
                 install_signal_handlers=signals,
             )
         finally:
-            rescue.cancel()
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
 
 
 async def _rescue(worker_app: procrastinate.App, dead_after: float) -> None:
@@ -66,3 +76,20 @@ async def _rescue(worker_app: procrastinate.App, dead_after: float) -> None:
         except procrastinate.exceptions.ProcrastinateException as error:
             log.warning("could not look for orphaned jobs: %s", error)
         await asyncio.sleep(dead_after / 4)
+
+
+async def _look_again(every: float) -> None:
+    """Look, every so often, at the orders whose next look is due."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await asyncio.to_thread(_look_once)
+        except DatabaseError as error:
+            log.warning("could not look at the orders that wait: %s", error)
+
+
+def _look_once() -> None:
+    try:
+        look_again()
+    finally:
+        connections.close_all()
