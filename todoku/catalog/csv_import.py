@@ -18,6 +18,8 @@ from todoku.stock.count import count
 
 #: The parcel sizes a product may have (length + width + height in centimetres).
 PARCEL_SIZES = (60, 80, 100, 120, 140, 160)
+#: What one piece may cost (yen including tax).
+LEAST_PRICE, GREATEST_PRICE = 1, 9_999_999
 #: The most that is counted of one product: a slip of the finger must not promise millions of crabs.
 GREATEST_STOCK = 1_000_000
 #: What a product's own fields are called, in the file and in the database alike.
@@ -37,7 +39,7 @@ COLUMNS: Sequence[Column] = (
     Column("name_en", text(200)),
     Column("description_ja", text(5000, required=False, lines=True)),
     Column("description_en", text(5000, required=False, lines=True)),
-    Column("price", whole(1, 9_999_999)),
+    Column("price", whole(LEAST_PRICE, GREATEST_PRICE)),
     Column("tax_class", one_of(TaxClass.values)),
     Column("temperature", one_of(Temperature.values)),
     Column("parcel_size", _parcel_size),

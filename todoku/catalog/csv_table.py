@@ -18,6 +18,8 @@ from django.utils.translation import gettext as _
 
 #: The largest file that is read (bytes); about 20,000 products.
 GREATEST_FILE = 20 * 1024 * 1024
+#: What a name for machines, such as a SKU, looks like: it goes into addresses and onto labels as it is.
+CODE = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,7 @@ def code(most: int) -> Callable[[str], str]:
 
     def read(cell: str) -> str:
         cell = plain(cell)
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", cell):
+        if not re.fullmatch(CODE, cell):
             raise ValueError(
                 _("%(value)s must be letters A to Z, digits, and . _ - only, half-width") % {"value": _shown(cell)}
             )

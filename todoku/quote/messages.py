@@ -36,6 +36,22 @@ CHANGES: Mapping[ChangeKind, Promise] = {
     "details": _("The delivery details changed. Please look at them once more."),
 }
 
+#: The shipping regions' names.
+REGIONS: Mapping[str, Promise] = {
+    "hokkaido": _("Hokkaido"),
+    "kita_tohoku": _("North Tohoku"),
+    "minami_tohoku": _("South Tohoku"),
+    "kanto": _("Kanto"),
+    "shinetsu": _("Shin’etsu"),
+    "hokuriku": _("Hokuriku"),
+    "chubu": _("Chubu"),
+    "kansai": _("Kansai"),
+    "chugoku": _("Chugoku"),
+    "shikoku": _("Shikoku"),
+    "kyushu": _("Kyushu"),
+    "okinawa": _("Okinawa"),
+}
+
 _ENGLISH = {prefecture.name_ja: prefecture.name_en for prefecture in rules.PREFECTURES}
 
 
