@@ -11,3 +11,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("todoku.mypage.urls")),
     path("", include("todoku.storefront.urls")),
 ]
+
+handler400 = "todoku.storefront.errors.bad_request"
+handler403 = "todoku.storefront.errors.forbidden"
+handler404 = "todoku.storefront.errors.not_found"
+handler500 = "todoku.storefront.errors.broken"

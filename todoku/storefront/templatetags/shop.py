@@ -1,0 +1,33 @@
+"""How the shop writes amounts, codes and pictures."""
+
+from __future__ import annotations
+
+from django import template
+from django.conf import settings
+from django.templatetags.static import static
+from django.utils.translation import get_language
+
+from todoku.money import spoken
+
+register = template.Library()
+
+
+@register.filter
+def yen(amount: int) -> str:
+    """Write an amount as a shopper reads it."""
+    return spoken(int(amount), get_language() or "ja")
+
+
+@register.filter
+def postal(code: str) -> str:
+    """Write a postal code with its hyphen."""
+    return f"{code[:3]}-{code[3:]}" if len(code) == 7 else code
+
+
+@register.filter
+def picture_url(picture: str, width: int = 0) -> str:
+    """Name a product's picture, at a smaller width if one is given; a drawing if there is none."""
+    if not picture:
+        return static("storefront/no-picture.svg")
+    stem = picture.removesuffix(".webp")
+    return f"{settings.MEDIA_URL}{stem}{f'-{width}' if width else ''}.webp"
