@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from rehearsal import browser_pages
 from rehearsal.api import Rehearsal
 from rehearsal.mailbox import Mailbox
 
@@ -16,4 +17,4 @@ def routes(rehearsal: Rehearsal, mailbox: Mailbox) -> list[Route]:
     async def healthz(request: Request) -> Response:
         return JSONResponse({"ok": True})
 
-    return [Route("/healthz", healthz)]
+    return [Route("/healthz", healthz), *browser_pages.routes(rehearsal)]

@@ -52,7 +52,8 @@ def listening(host: str, port: int, what: str = "port") -> socket.socket:
     """Opens the socket, or says in plain words why it cannot."""
     check_host(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, because asyncio sends small answers at once only where it knows it is TCP.
+    opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host.strip("[]"), port))

@@ -1,0 +1,403 @@
+/* The card form inside the frame. Numbers go from here to the rehearsal, and to nobody else. */
+(function () {
+  "use strict";
+
+  var page = document.body.dataset;
+  var lang = page.lang === "ja" ? "ja" : "en";
+  var shop = page.origin;
+  var key = null;
+
+  var WORDS = {
+    en: {
+      number_incomplete: "Your card number is incomplete.",
+      number_wrong: "Your card number is invalid.",
+      expiry_incomplete: "Your card’s expiration date is incomplete.",
+      expiry_past: "Your card’s expiration date is in the past.",
+      expiry_wrong: "Your card’s expiration date is invalid.",
+      cvc_incomplete: "Your card’s security code is incomplete.",
+      cvc_wrong: "Your card’s security code is invalid.",
+      live_card: "This is a rehearsal: please use a test card, such as 4242 4242 4242 4242.",
+      offline: "We could not reach the payment service. Please check your connection and try again.",
+      other: "Something went wrong. Please try again.",
+    },
+    ja: {
+      number_incomplete: "カード番号を最後まで入力してください。",
+      number_wrong: "カード番号が正しくありません。",
+      expiry_incomplete: "有効期限を最後まで入力してください。",
+      expiry_past: "カードの有効期限が過ぎています。",
+      expiry_wrong: "有効期限が正しくありません。",
+      cvc_incomplete: "セキュリティコードを最後まで入力してください。",
+      cvc_wrong: "セキュリティコードが正しくありません。",
+      live_card: "これはリハーサルです。4242 4242 4242 4242 などのテストカードをお使いください。",
+      offline: "決済サービスに接続できませんでした。通信環境をご確認のうえ、もう一度お試しください。",
+      other: "問題が発生しました。もう一度お試しください。",
+    },
+  }[lang];
+
+  /* Brands by their first digits (ISO/IEC 7812 ranges), their lengths and how their numbers are grouped. */
+  var BRANDS = [
+    { name: "amex", label: "AMEX", starts: /^3[47]/, lengths: [15], groups: [4, 6, 5], cvc: 4 },
+    { name: "diners", label: "Diners", starts: /^3(0[0-5]|095|[689])/, lengths: [14, 16], groups: null, cvc: 3 },
+    { name: "jcb", label: "JCB", starts: /^35(2[89]|[3-8])/, lengths: [16], groups: [4, 4, 4, 4], cvc: 3 },
+    { name: "mastercard", label: "Mastercard", starts: /^(5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)/, lengths: [16], groups: [4, 4, 4, 4], cvc: 3 },
+    { name: "discover", label: "Discover", starts: /^(6011|64[4-9]|65)/, lengths: [16], groups: [4, 4, 4, 4], cvc: 3 },
+    { name: "unionpay", label: "UnionPay", starts: /^62/, lengths: [16, 17, 18, 19], groups: [4, 4, 4, 4, 3], cvc: 3 },
+    { name: "visa", label: "VISA", starts: /^4/, lengths: [16], groups: [4, 4, 4, 4], cvc: 3 },
+  ];
+  var UNKNOWN = { name: "unknown", label: "", lengths: [16], groups: [4, 4, 4, 4], cvc: 3 };
+
+  var form = document.getElementById("form");
+  var fields = {
+    number: document.getElementById("number"),
+    expiry: document.getElementById("expiry"),
+    cvc: document.getElementById("cvc"),
+  };
+  var brandMark = document.getElementById("brand");
+  var last = "";
+
+  function tell(message) {
+    window.parent.postMessage(Object.assign({ rehearsal: "from-frame" }, message), shop);
+  }
+
+  function digits(text) {
+    // Full-width digits are what a Japanese keyboard may well produce.
+    return text
+      .replace(/[０-９]/g, function (wide) {
+        return String.fromCharCode(wide.charCodeAt(0) - 0xfee0);
+      })
+      .replace(/\D/g, "");
+  }
+
+  function brandOf(number) {
+    for (var i = 0; i < BRANDS.length; i += 1) {
+      if (BRANDS[i].starts.test(number)) {
+        return BRANDS[i];
+      }
+    }
+    return UNKNOWN;
+  }
+
+  function grouped(number, brand) {
+    var groups = brand.groups || (number.length > 14 ? [4, 4, 4, 4] : [4, 6, 4]);
+    var parts = [];
+    var at = 0;
+    for (var i = 0; i < groups.length && at < number.length; i += 1) {
+      parts.push(number.slice(at, at + groups[i]));
+      at += groups[i];
+    }
+    return parts.join(" ");
+  }
+
+  function luhn(number) {
+    var sum = 0;
+    for (var i = 0; i < number.length; i += 1) {
+      var digit = Number(number[number.length - 1 - i]);
+      if (i % 2) {
+        digit = digit > 4 ? digit * 2 - 9 : digit * 2;
+      }
+      sum += digit;
+    }
+    return sum % 10 === 0;
+  }
+
+  /* Rewrites a field in its usual shape and keeps the cursor behind the same digit. */
+  function reshape(input, shaped) {
+    if (input.value === shaped) {
+      return;
+    }
+    var before = digits(input.value.slice(0, input.selectionStart || 0)).length;
+    var atEnd = (input.selectionStart || 0) >= input.value.length;
+    input.value = shaped;
+    var place = shaped.length;
+    if (!atEnd) {
+      place = 0;
+      for (var seen = 0; place < shaped.length && seen < before; place += 1) {
+        if (/\d/.test(shaped[place])) {
+          seen += 1;
+        }
+      }
+    }
+    if (document.activeElement === input) {
+      input.setSelectionRange(place, place);
+    }
+  }
+
+  function shapeNumber() {
+    var number = digits(fields.number.value);
+    var brand = brandOf(number);
+    number = number.slice(0, Math.max.apply(null, brand.lengths));
+    reshape(fields.number, grouped(number, brand));
+    brandMark.textContent = number ? brand.label : "";
+    brandMark.dataset.brand = brand.name;
+    fields.cvc.maxLength = brand.cvc;
+  }
+
+  function shapeExpiry(erasing) {
+    var text = digits(fields.expiry.value);
+    if (/^\d{6}$/.test(text)) {
+      text = text.slice(0, 2) + text.slice(4); // autofill may write the whole year
+    }
+    if (/^[2-9]/.test(text)) {
+      text = "0" + text;
+    }
+    text = text.slice(0, 4);
+    var shaped = text.length > 2 || (text.length === 2 && !erasing) ? text.slice(0, 2) + " / " + text.slice(2) : text;
+    reshape(fields.expiry, shaped);
+  }
+
+  /* What is wrong with each field; an empty text means nothing is. */
+  var checks = {
+    number: function () {
+      var number = digits(fields.number.value);
+      var brand = brandOf(number);
+      if (brand.lengths.indexOf(number.length) < 0) {
+        return ["incomplete_number", WORDS.number_incomplete];
+      }
+      return luhn(number) ? null : ["invalid_number", WORDS.number_wrong];
+    },
+    expiry: function () {
+      var text = digits(fields.expiry.value);
+      if (text.length < 4) {
+        return ["incomplete_expiry", WORDS.expiry_incomplete];
+      }
+      var month = Number(text.slice(0, 2));
+      var year = 2000 + Number(text.slice(2));
+      var now = new Date();
+      if (month < 1 || month > 12 || year > now.getFullYear() + 50) {
+        return ["invalid_expiry_year", WORDS.expiry_wrong];
+      }
+      if (year * 12 + month < now.getFullYear() * 12 + now.getMonth() + 1) {
+        return ["invalid_expiry_year_past", WORDS.expiry_past];
+      }
+      return null;
+    },
+    cvc: function () {
+      var wanted = brandOf(digits(fields.number.value)).cvc;
+      return digits(fields.cvc.value).length === wanted ? null : ["incomplete_cvc", WORDS.cvc_incomplete];
+    },
+  };
+
+  function show(name, message) {
+    var input = fields[name];
+    var place = document.getElementById(name + "-error");
+    if (place.textContent !== message) {
+      place.textContent = message;
+    }
+    input.closest(".field").classList.toggle("wrong", !!message);
+    if (message) {
+      input.setAttribute("aria-invalid", "true");
+    } else {
+      input.removeAttribute("aria-invalid");
+    }
+    measure();
+  }
+
+  function changed() {
+    var state = {
+      empty: !fields.number.value && !fields.expiry.value && !fields.cvc.value,
+      complete: !checks.number() && !checks.expiry() && !checks.cvc(),
+    };
+    tell({ type: "typed" });
+    var now = JSON.stringify(state);
+    if (now !== last) {
+      last = now;
+      tell({ type: "change", empty: state.empty, complete: state.complete });
+    }
+  }
+
+  function measure() {
+    tell({ type: "height", height: Math.ceil(form.getBoundingClientRect().height) });
+  }
+
+  Object.keys(fields).forEach(function (name) {
+    var input = fields[name];
+    input.addEventListener("input", function (event) {
+      var erasing = /^delete/.test(event.inputType || "");
+      if (name === "number") {
+        shapeNumber();
+      } else if (name === "expiry") {
+        shapeExpiry(erasing);
+      } else {
+        reshape(input, digits(input.value));
+      }
+      show(name, "");
+      changed();
+      moveOn(name, erasing);
+    });
+    input.addEventListener("blur", function () {
+      // While it is being typed nothing is wrong yet; once it is left behind, say what is.
+      if (input.value) {
+        var wrong = checks[name]();
+        show(name, wrong ? wrong[1] : "");
+      }
+      tell({ type: "blur" });
+    });
+    input.addEventListener("focus", function () {
+      tell({ type: "focus" });
+    });
+  });
+
+  function moveOn(name, erasing) {
+    var next = { number: fields.expiry, expiry: fields.cvc }[name];
+    if (next && !erasing && document.activeElement === fields[name] && !next.value && !checks[name]()) {
+      next.focus();
+    }
+  }
+
+  form.addEventListener("submit", function (event) {
+    event.preventDefault();
+  });
+
+  function submit() {
+    var first = null;
+    Object.keys(fields).forEach(function (name) {
+      var wrong = checks[name]();
+      show(name, wrong ? wrong[1] : "");
+      if (wrong && !first) {
+        first = { name: name, code: wrong[0], message: wrong[1] };
+      }
+    });
+    if (!first) {
+      return { selectedPaymentMethod: "card" };
+    }
+    fields[first.name].focus();
+    return { error: { type: "validation_error", code: first.code, message: first.message } };
+  }
+
+  function encode(into, name, value) {
+    if (value === null || value === undefined) {
+      return;
+    }
+    if (typeof value === "object") {
+      Object.keys(value).forEach(function (inner) {
+        encode(into, name ? name + "[" + inner + "]" : inner, value[inner]);
+      });
+    } else {
+      into.append(name, String(value));
+    }
+  }
+
+  var FIELD_OF = { number: "number", exp_month: "expiry", exp_year: "expiry", cvc: "cvc" };
+  var WORD_OF = {
+    incorrect_number: WORDS.number_wrong,
+    invalid_number: WORDS.number_wrong,
+    invalid_expiry_month: WORDS.expiry_wrong,
+    invalid_expiry_year: WORDS.expiry_past,
+    invalid_cvc: WORDS.cvc_wrong,
+    incorrect_cvc: WORDS.cvc_wrong,
+  };
+
+  function token(params) {
+    var expiry = digits(fields.expiry.value);
+    var data = Object.assign({}, params.payment_method_data, {
+      type: "card",
+      card: {
+        number: digits(fields.number.value),
+        exp_month: expiry.slice(0, 2),
+        exp_year: "20" + expiry.slice(2),
+        cvc: digits(fields.cvc.value),
+      },
+    });
+    var body = new URLSearchParams();
+    encode(body, "", Object.assign({}, params, { payment_method_data: data }));
+    return fetch("/v1/confirmation_tokens", {
+      method: "POST",
+      headers: { Authorization: "Bearer " + key },
+      body: body,
+      credentials: "omit",
+    })
+      .then(function (response) {
+        return response.json();
+      })
+      .then(function (answer) {
+        if (!answer.error) {
+          return { confirmationToken: answer };
+        }
+        var error = answer.error;
+        if (error.type === "card_error") {
+          error.message = error.decline_code === "test_mode_live_card" ? WORDS.live_card : WORD_OF[error.code] || error.message;
+          var name = FIELD_OF[error.param];
+          if (name) {
+            show(name, error.message);
+            fields[name].focus();
+          }
+        }
+        return { error: error };
+      })
+      .catch(function () {
+        return { error: { type: "api_connection_error", message: WORDS.offline } };
+      });
+  }
+
+  /* The shop's look: colours, font and roundness; anything else in `appearance` is left out. */
+  var LOOKS = {
+    colorPrimary: ["--primary", "color"],
+    colorText: ["--text", "color"],
+    colorTextSecondary: ["--soft", "color"],
+    colorDanger: ["--danger", "color"],
+    colorBackground: ["--surface", "color"],
+    borderRadius: ["--radius", "border-radius"],
+    fontSizeBase: ["--size", "font-size"],
+    fontFamily: ["--font", "font-family"],
+    spacingUnit: ["--gap", "width"],
+  };
+
+  function dress(appearance) {
+    var root = document.documentElement;
+    var given = (appearance && appearance.variables) || {};
+    root.dataset.theme = appearance && appearance.theme === "night" ? "night" : "day";
+    Object.keys(LOOKS).forEach(function (name) {
+      var value = String(given[name] || "");
+      if (value && value.length < 200 && CSS.supports(LOOKS[name][1], value)) {
+        root.style.setProperty(LOOKS[name][0], name === "spacingUnit" ? "calc(" + value + " * 3)" : value);
+      }
+    });
+    measure();
+  }
+
+  function enable(readOnly) {
+    Object.keys(fields).forEach(function (name) {
+      fields[name].disabled = readOnly;
+    });
+  }
+
+  window.addEventListener("message", function (event) {
+    if (event.source !== window.parent || event.origin !== shop || !event.data || event.data.rehearsal !== "to-frame") {
+      return;
+    }
+    var message = event.data;
+    function reply(result) {
+      tell({ type: "answer", number: message.number, result: result });
+    }
+    if (message.type === "init") {
+      key = String(message.key);
+      dress(message.appearance);
+      enable(!!message.readOnly);
+    } else if (message.type === "appearance") {
+      dress(message.appearance);
+    } else if (message.type === "options") {
+      enable(!!message.readOnly);
+    } else if (message.type === "submit") {
+      reply(submit());
+    } else if (message.type === "token") {
+      token(message.params || {}).then(reply);
+    } else if (message.type === "focus") {
+      fields.number.focus();
+    } else if (message.type === "blur") {
+      document.activeElement.blur();
+    } else if (message.type === "clear") {
+      Object.keys(fields).forEach(function (name) {
+        fields[name].value = "";
+        show(name, "");
+      });
+      shapeNumber();
+      changed();
+    }
+  });
+
+  new ResizeObserver(measure).observe(form);
+  if (window.parent !== window && shop) {
+    tell({ type: "loaded" });
+    measure();
+  }
+})();
