@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django import template
-from django.conf import settings
 from django.templatetags.static import static
 from django.utils.translation import get_language
 
+from todoku.catalog import pictures
 from todoku.money import spoken
 
 register = template.Library()
@@ -26,8 +26,5 @@ def postal(code: str) -> str:
 
 @register.filter
 def picture_url(picture: str, width: int = 0) -> str:
-    """Name a product's picture, at a smaller width if one is given; a drawing if there is none."""
-    if not picture:
-        return static("storefront/no-picture.svg")
-    stem = picture.removesuffix(".webp")
-    return f"{settings.MEDIA_URL}{stem}{f'-{width}' if width else ''}.webp"
+    """Name a product's picture, the small variant if a width is given; a drawing if there is none."""
+    return pictures.url(picture, small=bool(width)) or static("storefront/no-picture.svg")
