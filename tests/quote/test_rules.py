@@ -42,9 +42,7 @@ def line(
 
 def demo_fees() -> dict[tuple[str, int, str], int]:
     with (DEMO / "shipping.csv").open(encoding="utf-8", newline="") as file:
-        return {
-            (row["region"], int(row["size"]), row["temperature"]): int(row["fee"]) for row in csv.DictReader(file)
-        }
+        return {(row["region"], int(row["size"]), row["temperature"]): int(row["fee"]) for row in csv.DictReader(file)}
 
 
 def steep_fees() -> dict[tuple[str, int, str], int]:

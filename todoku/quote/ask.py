@@ -11,22 +11,12 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Subquery
 from django.utils import timezone
 
-from todoku.cart.models import Cart, Line
+from todoku.cart.models import Cart
 from todoku.money import chargeable
-from todoku.quote import rules
-from todoku.quote.models import (
-    DETAIL_FIELDS,
-    Draft,
-    Quote,
-    QuoteLine,
-    RemoteIsland,
-    ShippingFee,
-    ShippingRule,
-    TaxRate,
-)
+from todoku.quote import read, rules
+from todoku.quote.models import DETAIL_FIELDS, Draft, Quote, QuoteLine
 
 #: Tax rates begin and end at midnight in Japan, wherever the server stands.
 JST = ZoneInfo("Asia/Tokyo")
@@ -58,7 +48,7 @@ def keep_details(cart: Cart, details: Mapping[str, object], *, language: str) ->
     given = {name: details.get(name, None if name == "wished_on" else "") for name in DETAIL_FIELDS}
     with transaction.atomic():
         # The cart's row is the one lock for everything a version of the cart stands for.
-        held = Cart.objects.select_for_update(of=("self",)).select_related("draft").get(pk=cart.pk)
+        held = Cart.objects.select_for_update(of=("self",), no_key=True).select_related("draft").get(pk=cart.pk)
         draft: Draft | None = getattr(held, "draft", None)
         changed = draft is None or any(getattr(draft, name) != value for name, value in given.items())
         if changed:
@@ -85,6 +75,7 @@ def quote(cart: Cart) -> Quote:
     """
     answer = _quote(cart.pk)
     cart.version = answer.cart_version
+    answer.cart = cart
     return answer
 
 
@@ -98,16 +89,15 @@ def fresh(quote: Quote) -> Quote:
 
 def _quote(cart_id: int) -> Quote:
     # Nearly always nothing has changed, so we look without a lock first: a row lock alone would cost every
-    # look at the confirm page a write to the disk. What we read may be torn by a change under way, but then it
-    # has another fingerprint than the frozen quote of the version read first, and the lock decides.
-    cart, priced = _price(cart_id)
-    kept = _kept(cart)
+    # look at the confirm page a write to the disk.
+    version, priced = _price(cart_id)
+    kept = _kept(cart_id, version)
     if kept is not None and kept.fingerprint == priced.fingerprint:
         return kept
     with transaction.atomic():
-        Cart.objects.select_for_update().only("pk").get(pk=cart_id)
-        cart, priced = _price(cart_id)
-        kept = _kept(cart)
+        cart = Cart.objects.select_for_update(no_key=True).get(pk=cart_id)
+        version, priced = _price(cart_id)
+        kept = _kept(cart_id, version)
         if kept is not None and kept.fingerprint == priced.fingerprint:
             return kept
         if kept is not None:
@@ -115,11 +105,8 @@ def _quote(cart_id: int) -> Quote:
         return _freeze(cart, priced)
 
 
-def _kept(cart: Cart) -> Quote | None:
-    kept = Quote.objects.filter(cart_id=cart.pk, cart_version=cart.version).first()
-    if kept is not None:
-        kept.cart = cart
-    return kept
+def _kept(cart_id: int, version: int) -> Quote | None:
+    return Quote.objects.filter(cart_id=cart_id, cart_version=version).first()
 
 
 def _freeze(cart: Cart, priced: rules.Priced) -> Quote:
@@ -137,82 +124,53 @@ def _freeze(cart: Cart, priced: rules.Priced) -> Quote:
     return frozen
 
 
-def _price(cart_id: int) -> tuple[Cart, rules.Priced]:
-    """Read everything the price depends on, in a fixed number of queries, and price the cart."""
-    cart = (
-        Cart.objects.select_related("draft")
-        .annotate(free_above=Subquery(ShippingRule.objects.values("free_above")[:1]))
-        .get(pk=cart_id)
-    )
-    held = Line.objects.filter(cart_id=cart_id).values_list(
-        "quantity",
-        "product_id",
-        "product__sku",
-        "product__name_ja",
-        "product__name_en",
-        "product__price",
-        "product__tax_class",
-        "product__temperature",
-        "product__parcel_size",
-        "product__on_sale",
-        named=True,
-    )
+def _price(cart_id: int) -> tuple[int, rules.Priced]:
+    """Price a cart as everything is at this moment; give its version too. Raises CannotQuote."""
+    now = read.facts(cart_id)
     # A closed cart was paid for; whatever its rows still say, there is nothing in it to buy.
-    rows = [] if cart.closed_at is not None else list(held)
-    if not rows:
+    if now is None or now.closed or not now.lines:
         raise CannotQuote("empty")
-    withdrawn = [row for row in rows if not row.product__on_sale]
+    withdrawn = [line for line in now.lines if not line.on_sale]
     if withdrawn:
         raise CannotQuote(
             "withdrawn",
-            skus=[row.product__sku for row in withdrawn],
-            names_ja=[row.product__name_ja for row in withdrawn],
-            names_en=[row.product__name_en for row in withdrawn],
+            skus=[line.sku for line in withdrawn],
+            names_ja=[line.name_ja for line in withdrawn],
+            names_en=[line.name_en for line in withdrawn],
         )
-    draft: Draft | None = getattr(cart, "draft", None)
-    if draft is None:
+    if now.prefecture is None:
         raise CannotQuote("no_details")
     try:
-        region = rules.region_of(draft.prefecture)
+        region = rules.region_of(now.prefecture)
     except KeyError:
         raise CannotQuote("no_details") from None
-
     today = timezone.localdate(timezone=JST)
-    rates = [rules.DatedRate(*row) for row in TaxRate.objects.values_list("tax_class", "starts_on", "percent")]
-    fees = {
-        (region, size, temperature): fee
-        for size, temperature, fee in ShippingFee.objects.filter(region=region).values_list(
-            "size", "temperature", "fee"
-        )
-    }
-    starts = [draft.postal_code[:length] for length in range(1, len(draft.postal_code) + 1)]
-    islands = dict(RemoteIsland.objects.filter(postal_prefix__in=starts).values_list("postal_prefix", "fee"))
     try:
         percents = {
-            tax_class: rules.rate_on(rates, tax_class, today)
-            for tax_class in {rules.STANDARD, *(row.product__tax_class for row in rows)}
+            tax_class: rules.rate_on(now.rates, tax_class, today)
+            for tax_class in {rules.STANDARD, *(line.tax_class for line in now.lines)}
         }
         priced = rules.price(
             [
                 rules.PricedLine(
-                    product_id=row.product_id,
-                    sku=row.product__sku,
-                    name_ja=row.product__name_ja,
-                    name_en=row.product__name_en,
-                    unit_price=row.product__price,
-                    quantity=row.quantity,
-                    percent=percents[row.product__tax_class],
-                    tax_class=row.product__tax_class,
-                    temperature=row.product__temperature,
-                    parcel_size=row.product__parcel_size,
+                    product_id=line.product_id,
+                    sku=line.sku,
+                    name_ja=line.name_ja,
+                    name_en=line.name_en,
+                    unit_price=line.price,
+                    quantity=line.quantity,
+                    percent=percents[line.tax_class],
+                    tax_class=line.tax_class,
+                    temperature=line.temperature,
+                    parcel_size=line.parcel_size,
                 )
-                for row in rows
+                for line in now.lines
             ],
             region=region,
-            postal_code=draft.postal_code,
-            fees=fees,
-            islands=islands,
-            free_above=cart.free_above,
+            postal_code=now.postal_code,
+            fees=now.fees,
+            islands=now.islands,
+            free_above=now.free_above,
             shipping_percent=percents[rules.STANDARD],
         )
     except rules.NoTaxRate as error:
@@ -221,13 +179,13 @@ def _price(cart_id: int) -> tuple[Cart, rules.Priced]:
         raise CannotQuote(
             "no_shipping",
             region=error.region,
-            prefecture=draft.prefecture,
+            prefecture=now.prefecture,
             temperature=error.temperature,
             size=error.size,
         ) from error
     if not chargeable(priced.total):
         raise CannotQuote("amount", total=priced.total)
-    return cart, priced
+    return now.version, priced
 
 
 # What changed -------------------------------------------------------------------------------------------------

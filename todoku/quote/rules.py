@@ -196,9 +196,7 @@ def parcels(lines: Iterable[PricedLine]) -> list[Parcel]:
                     filled = 0
         boxes.append(filled)
         packed += [
-            Parcel(temperature, next(size for size in SIZES if _volume(size) >= volume))
-            for volume in boxes
-            if volume
+            Parcel(temperature, next(size for size in SIZES if _volume(size) >= volume)) for volume in boxes if volume
         ]
     return packed
 

@@ -23,9 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--islands", type=Path, help="postal_prefix, fee, name_ja, name_en")
         rule = parser.add_mutually_exclusive_group()
         rule.add_argument("--rule", type=Path, help="free_above")
-        rule.add_argument(
-            "--free-above", metavar="N|never", help="shipping is free from N yen of goods on, or never"
-        )
+        rule.add_argument("--free-above", metavar="N|never", help="shipping is free from N yen of goods on, or never")
         parser.add_argument("--dry-run", action="store_true", help="check everything and write nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
