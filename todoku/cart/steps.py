@@ -24,7 +24,7 @@ def close_cart(order: Order, _: None) -> dict[str, Any]:
     cart.save(update_fields=["closed_at", "changed_at"])
     if cart.version == order.cart_version:
         return {"outcome": "closed"}
-    bought = dict(order.lines.values_list("product_id", "quantity"))
+    bought = {line.product_id: line.quantity for line in order.lines.all()}
     left = [
         (line.product_id, line.quantity - bought.get(line.product_id, 0))
         for line in cart.lines.all()

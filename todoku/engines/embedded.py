@@ -17,8 +17,7 @@ from concurrent.futures import TimeoutError as TooLate
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection, connections, transaction
-from django.db.models import Max
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from todoku.bad_news import NeedsOperator
@@ -26,7 +25,7 @@ from todoku.engines import interpreter
 from todoku.engines.models import Definition, Execution, Mishap, State
 from todoku.flows import definition as asl
 from todoku.flows import registry
-from todoku.flows.step import Answer, perform_named
+from todoku.flows.step import Answer, load, perform_named
 from todoku.notify import bell
 from todoku.order.models import Order
 from todoku.order.rules import AT_REST, PAID
@@ -39,21 +38,18 @@ class Embedded:
 
     def play(self, flow: str, order: Order, *, knock: str, who: str = "") -> Execution | None:
         """Enqueue a play in the caller's transaction; see the port."""
+        if knock not in ("press", "resume") and not _worth_playing(order):
+            return None
         with transaction.atomic():
             for _ in range(3):
+                execution = _start(flow, order.pk, knock=knock, who=who)
+                if execution is not None:
+                    return execution
                 # A play is under way: tell it. It looks at its end, with the row locked, so no knock is lost.
                 if Execution.objects.filter(order=order, flow=flow, status=State.RUNNING).update(
                     knocked_at=timezone.now()
                 ):
                     return None
-                if not _worth_playing(order, knock):
-                    return None
-                try:
-                    with transaction.atomic():
-                        return _start(flow, order.pk, knock=knock, who=who)
-                except IntegrityError:
-                    # Somebody else's play has just started: knock on that one.
-                    continue
         raise AssertionError("a play can neither be started nor be found")
 
     def resume(self, execution: Execution, *, who: str) -> Execution | None:
@@ -66,27 +62,37 @@ class Embedded:
             return self.play(execution.flow, order, knock="resume", who=who)
 
 
-def _worth_playing(order: Order, knock: str) -> bool:
+def _worth_playing(order: Order) -> bool:
     """Say whether there may be news: an order at rest has none, and a paid one that failed waits for a person."""
-    if knock == "resume":
-        return True
-    status = Order.objects.values_list("status", flat=True).get(pk=order.pk) if order.pk else order.status
+    status = Order.objects.values_list("status", flat=True).get(pk=order.pk)
     if status in AT_REST:
         return False
     return status not in PAID or not order.cases.filter(closed_at=None).exists()
 
 
-def _start(flow: str, order_id: int, *, knock: str, who: str) -> Execution:
+def _start(flow: str, order_id: int, *, knock: str, who: str) -> Execution | None:
+    """Start the order's next play, with its job; None when one is under way (the database keeps it to one)."""
     from todoku.engines import jobs
 
-    number = Execution.objects.filter(order_id=order_id, flow=flow).aggregate(n=Max("number"))["n"] or 0
-    execution = Execution.objects.create(
-        order_id=order_id,
-        flow=flow,
-        number=number + 1,
-        definition_id=_definition(flow),
-        knock=knock,
-        who=who,
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO engines_execution
+                   (order_id, flow, number, definition_id, status, position, data, retries, knock, who,
+                    started_at, error, cause)
+            SELECT %(order)s, %(flow)s, COALESCE(MAX(number), 0) + 1, %(definition)s, 'RUNNING', '', '{}', '{}',
+                   %(knock)s, %(who)s, now(), '', ''
+              FROM engines_execution WHERE order_id = %(order)s AND flow = %(flow)s
+                ON CONFLICT DO NOTHING
+            RETURNING id, number
+            """,
+            {"order": order_id, "flow": flow, "definition": _definition(flow), "knock": knock, "who": who},
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    execution = Execution(
+        pk=row[0], order_id=order_id, flow=flow, number=row[1], definition_id=_definition(flow), knock=knock, who=who
     )
     jobs.defer_play(execution, after=None)
     return execution
@@ -118,6 +124,7 @@ def run(execution_id: int) -> None:
     if execution.status != State.RUNNING:
         return None
     flow = _read(execution.definition_id)
+    order = load(execution.order_id)
     here = execution.position or flow.start
     data: Any = execution.data or {"order": execution.order_id}
     while True:
@@ -142,7 +149,7 @@ def run(execution_id: int) -> None:
             elif isinstance(state, asl.Wait):
                 return _wait(execution, state, data, around)
             else:
-                answer = _perform(execution.flow, state, interpreter.fill(state.parameters, data, around))
+                answer = _perform(execution.flow, state, interpreter.fill(state.parameters, data, around), order)
                 data = interpreter.put(data, state.result_path, answer)
         except Exception as error:
             caught = _stumble(execution, flow, here, data, error)
@@ -159,16 +166,16 @@ def run(execution_id: int) -> None:
 _talking = ThreadPoolExecutor(max_workers=256, thread_name_prefix="step")
 
 
-def _perform(flow: str, state: asl.Task, parameters: dict[str, Any]) -> Answer:
+def _perform(flow: str, state: asl.Task, parameters: dict[str, Any], order: Order) -> Answer:
     steps = registry.flow(flow).steps
     step = steps.get(str(parameters.get("step")))
     if step is None or step.outside is None:
         # Statement and lock timeouts of the database bound these.
-        return perform_named(steps, parameters)
+        return perform_named(steps, parameters, order)
     # The conversation may take long: keep no connection meanwhile (the pool gives another one back).
     if not connection.in_atomic_block:
         connection.close()
-    future = _talking.submit(_in_its_own_thread, flow, parameters)
+    future = _talking.submit(_in_its_own_thread, flow, parameters, order)
     try:
         return future.result(timeout=state.timeout)
     except TooLate as error:
@@ -181,9 +188,9 @@ class StepTimedOut(Exception):
     """A step did not end within its TimeoutSeconds (``States.Timeout``); what it did is not known."""
 
 
-def _in_its_own_thread(flow: str, parameters: dict[str, Any]) -> Answer:
+def _in_its_own_thread(flow: str, parameters: dict[str, Any], order: Order) -> Answer:
     try:
-        return perform_named(registry.flow(flow).steps, parameters)
+        return perform_named(registry.flow(flow).steps, parameters, order)
     finally:
         connections.close_all()
 

@@ -3,25 +3,31 @@
 A step's effect and its answer commit together in one row, unique on (order, step, attempt). A finished
 step answers from the ledger, so a flow may be played again from the top at any time, on any engine. What
 a step has to say to the outside world it says before that transaction, in none.
+
+The three statements that every step needs (lock, look, write) are plain SQL: they are asked six times for
+each order, and writing them by hand costs a fifth of what building them anew each time does.
 """
 
 from __future__ import annotations
 
-import logging
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from todoku.bad_news import NeedsOperator, Unavailable
-from todoku.flows.models import Done
 from todoku.order.models import Order
 
-log = logging.getLogger(__name__)
-
 Answer = dict[str, Any]
+
+#: What of an order may change after it is placed, and so is read again under the lock by every step. All
+#: else (goods, amounts, names) is frozen; an operator who corrects an address does it between two plays.
+LIVING = (
+    "status", "attempts", "pay_by", "withdrawn_at", "next_look_at", "paid_at", "recorded_at", "completed_at",
+)  # fmt: skip
 
 
 def _always(_: Answer) -> bool:
@@ -45,51 +51,84 @@ class Step:
     final: Callable[[Answer], bool] = _always
 
 
-def perform(step: Step, order_id: int, *, execution: str) -> Answer:
+def load(order_id: int) -> Order:
+    """Read an order with all that its steps ask for, once for a whole play."""
+    return Order.objects.select_related("intent").prefetch_related("lines").get(pk=order_id)
+
+
+def perform(step: Step, order_id: int, *, execution: str, order: Order | None = None) -> Answer:
     """Do the step for the order, unless it is done; return its answer either way.
 
-    Raises what the step raises. A database that is away, a deadlock or a lock that did not come in time is
-    ``Unavailable``: the whole step was rolled back and can be tried again.
+    ``order`` is the row as the caller has loaded it (see ``load``); without it, it is read here. Raises what the
+    step raises. A database that is away, a deadlock or a lock that did not come in time is ``Unavailable``: the
+    whole step was rolled back and can be tried again.
     """
     try:
         began = timezone.now()
+        order = order or load(order_id)
         gift = None
         if step.outside is not None:
-            order = Order.objects.select_related("intent").get(pk=order_id)
-            done = _ledger(step, order)
+            done = _look(step, order)
             if done is not None:
                 return done
             gift = step.outside(order)
         with transaction.atomic():
-            order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
-            done = _ledger(step, order)
+            _lock(order)
+            done = _look(step, order)
             if done is not None:
                 return done
             answer = step.effect(order, gift)
             if step.final(answer):
-                Done.objects.create(
-                    order=order,
-                    step=step.name,
-                    attempt=order.attempts if step.per_attempt else 0,
-                    answer=answer,
-                    execution=execution,
-                    began_at=began,
-                    ended_at=timezone.now(),
-                )
+                _write(step, order, answer, execution, began)
         return answer
     except (OperationalError, InterfaceError) as error:
         raise Unavailable(f"the database: {type(error).__name__}") from error
 
 
-def _ledger(step: Step, order: Order) -> Answer | None:
-    return (
-        Done.objects.filter(order=order, step=step.name, attempt=order.attempts if step.per_attempt else 0)
-        .values_list("answer", flat=True)
-        .first()
-    )
+def _lock(order: Order) -> None:
+    """Lock the order's row until the transaction ends, and read again what may have changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT status, attempts, pay_by, withdrawn_at, next_look_at, paid_at, recorded_at, completed_at,"
+            " setback::text FROM order_order WHERE id = %s FOR NO KEY UPDATE",
+            [order.pk],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise Order.DoesNotExist(f"order {order.pk}")
+    for name, value in zip(LIVING, row[:-1], strict=True):
+        setattr(order, name, value)
+    order.setback = None if row[-1] is None else json.loads(row[-1])
 
 
-def perform_named(steps: Mapping[str, Step], parameters: Mapping[str, Any]) -> Answer:
+def _attempt(step: Step, order: Order) -> int:
+    return order.attempts if step.per_attempt else 0
+
+
+def _look(step: Step, order: Order) -> Answer | None:
+    """The step's answer in the ledger, if it is done."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT answer::text FROM flows_done WHERE order_id = %s AND step = %s AND attempt = %s",
+            [order.pk, step.name, _attempt(step, order)],
+        )
+        row = cursor.fetchone()
+    return None if row is None else dict(json.loads(row[0]))
+
+
+def _write(step: Step, order: Order, answer: Answer, execution: str, began: Any) -> None:
+    """Write the step into the ledger; the database refuses a second row for the same step."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO flows_done (order_id, step, attempt, answer, execution, began_at, ended_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            [
+                order.pk, step.name, _attempt(step, order), json.dumps(answer), execution, began, timezone.now(),
+            ],
+        )  # fmt: skip
+
+
+def perform_named(steps: Mapping[str, Step], parameters: Mapping[str, Any], order: Order | None = None) -> Answer:
     """Perform the step that a Task's parameters name: {"step", "order", "execution"}. The door for any engine.
 
     Raises ``NeedsOperator`` for a name that this version of the shop does not know: an execution that started
@@ -100,4 +139,4 @@ def perform_named(steps: Mapping[str, Step], parameters: Mapping[str, Any]) -> A
         raise NeedsOperator(
             "unknown_step", f"This version of the shop has no step called {parameters.get('step')!r}."
         )
-    return perform(step, int(parameters["order"]), execution=str(parameters.get("execution", "")))
+    return perform(step, int(parameters["order"]), execution=str(parameters.get("execution", "")), order=order)

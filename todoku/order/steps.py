@@ -19,7 +19,7 @@ def record_order(order: Order, _: None) -> dict[str, Any]:
     When the hold was given back before a late payment came through and the shelf is empty by now, a person must
     find the goods: the order stays paid, is never dropped, and no stock goes below zero.
     """
-    short = take.sell(order, dict(order.lines.values_list("product_id", "quantity")))
+    short = take.sell(order, {line.product_id: line.quantity for line in order.lines.all()})
     if short:
         raise NeedsOperator(
             "paid_unallocated",
@@ -32,5 +32,5 @@ def record_order(order: Order, _: None) -> dict[str, Any]:
 
 def publish_to_my_page(order: Order, _: None) -> dict[str, Any]:
     """Publish the order to its shopper's my page."""
-    MyPageEntry.objects.get_or_create(order=order, defaults={"shopper": order.shopper})
+    MyPageEntry.objects.bulk_create([MyPageEntry(order=order, shopper=order.shopper)], ignore_conflicts=True)
     return {"outcome": "published"}

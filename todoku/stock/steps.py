@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def take_stock(order: Order, _: None) -> dict[str, Any]:
     """Hold the order's goods before any money is asked for: ``taken``, or ``sold_out`` with the short lines."""
-    lines = list(order.lines.values_list("product_id", "sku", "quantity"))
+    lines = [(line.product_id, line.sku, line.quantity) for line in order.lines.all()]
     short = take.take(order, {product: quantity for product, _sku, quantity in lines})
     if not short:
         return {"outcome": "taken"}

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from django.db import connection
-from django.utils import timezone
 
-from todoku.stock.models import Kind, Level, Movement, Reservation
+from todoku.stock.models import Kind, Reservation
 
 if TYPE_CHECKING:
     from todoku.order.models import Order
@@ -24,17 +23,10 @@ def take(order: Order, wanted: Mapping[int, int]) -> dict[int, int]:
     Must run in a transaction. Returns an empty dict when everything is held; otherwise the products that are
     short, with how many remain, and nothing has moved.
     """
-    remaining = _lock(wanted)
-    short = {product: remaining.get(product, 0) for product, n in wanted.items() if remaining.get(product, 0) < n}
-    if short:
-        return short
-    _move(wanted, on_hand=-1, reserved=+1)
-    Reservation.objects.bulk_create(
-        Reservation(order=order, attempt=order.attempts, product_id=product, quantity=n)
-        for product, n in sorted(wanted.items())
-    )
-    _note(order, Kind.TAKEN, wanted, on_hand=-1, reserved=+1)
-    return {}
+    short = _short(wanted)
+    if not short:
+        _move(order, Kind.TAKEN, wanted, on_hand=-1, reserved=+1)
+    return short
 
 
 def give_back(order: Order) -> bool:
@@ -43,13 +35,10 @@ def give_back(order: Order) -> bool:
     Must run in a transaction, and only after Stripe has confirmed that the attempt can no longer be paid.
     """
     held = _held(order)
-    if not held:
-        return False
-    _lock(held)
-    _move(held, on_hand=+1, reserved=-1)
-    _end(order, Reservation.State.RETURNED)
-    _note(order, Kind.RETURNED, held, on_hand=+1, reserved=-1)
-    return True
+    if held:
+        _lock(held)
+        _move(order, Kind.RETURNED, held, on_hand=+1, reserved=-1)
+    return bool(held)
 
 
 def sell(order: Order, wanted: Mapping[int, int]) -> dict[int, int]:
@@ -62,45 +51,84 @@ def sell(order: Order, wanted: Mapping[int, int]) -> dict[int, int]:
     held = _held(order)
     if held:
         _lock(held)
-        _move(held, reserved=-1, sold=+1)
-        _end(order, Reservation.State.SOLD)
-        _note(order, Kind.SOLD, held, reserved=-1, sold=+1)
+        _move(order, Kind.SOLD, held, reserved=-1, sold=+1)
         return {}
+    short = _short(wanted)
+    if not short:
+        _move(order, Kind.SOLD, wanted, on_hand=-1, sold=+1)
+    return short
+
+
+def _short(wanted: Mapping[int, int]) -> dict[int, int]:
+    """Lock the products' rows and name those of which there is not enough, with how many remain."""
     remaining = _lock(wanted)
-    short = {product: remaining.get(product, 0) for product, n in wanted.items() if remaining.get(product, 0) < n}
-    if short:
-        return short
-    _move(wanted, on_hand=-1, sold=+1)
-    _note(order, Kind.SOLD, wanted, on_hand=-1, sold=+1)
-    return {}
+    return {product: remaining.get(product, 0) for product, n in wanted.items() if remaining.get(product, 0) < n}
 
 
 def _lock(products: Mapping[int, int]) -> dict[int, int]:
     """Lock the products' rows in the order of their ids and read how many are on hand."""
-    return dict(
-        Level.objects.select_for_update(no_key=True)
-        .filter(product_id__in=list(products))
-        .order_by("product_id")
-        .values_list("product_id", "on_hand")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT product_id, on_hand FROM stock_level WHERE product_id = ANY(%s)"
+            " ORDER BY product_id FOR NO KEY UPDATE",
+            [list(products)],
+        )
+        return dict(cursor.fetchall())
+
+
+def _held(order: Order) -> dict[int, int]:
+    """What the order holds: how many of each product."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT product_id, quantity FROM stock_reservation WHERE order_id = %s AND state = %s",
+            [order.pk, Reservation.State.HELD],
+        )
+        return dict(cursor.fetchall())
+
+
+#: One statement for a whole move: the levels with their guard, the order's reservations, and the movements that
+#: tell of it. The level's UPDATE names fewer rows than it was asked for when the guard has stopped one.
+_MOVE = """
+    WITH asked AS (
+        SELECT * FROM unnest(%(products)s::bigint[], %(quantities)s::int[]) AS asked (product_id, quantity)
+    ), moved AS (
+        UPDATE stock_level AS level
+           SET on_hand = level.on_hand + %(on_hand)s * asked.quantity,
+               reserved = level.reserved + %(reserved)s * asked.quantity,
+               sold = level.sold + %(sold)s * asked.quantity
+          FROM asked
+         WHERE level.product_id = asked.product_id
+           AND level.on_hand + %(on_hand)s * asked.quantity >= 0
+           AND level.reserved + %(reserved)s * asked.quantity >= 0
+     RETURNING level.product_id
+    ), begun AS (
+        INSERT INTO stock_reservation (order_id, attempt, product_id, quantity, state, held_at)
+        SELECT %(order)s, %(attempt)s, product_id, quantity, 'held', now() FROM asked WHERE %(kind)s = 'taken'
+    ), ended AS (
+        UPDATE stock_reservation SET state = %(kind)s, ended_at = now()
+         WHERE %(kind)s IN ('returned', 'sold') AND order_id = %(order)s AND state = 'held'
+    ), told AS (
+        INSERT INTO stock_movement (product_id, kind, on_hand, reserved, sold, order_id, who, why, at)
+        SELECT product_id, %(kind)s, %(on_hand)s * quantity, %(reserved)s * quantity, %(sold)s * quantity,
+               %(order)s, 'checkout', '', now()
+          FROM asked ORDER BY product_id
     )
+    SELECT count(*) FROM moved
+"""
 
 
-def _move(quantities: Mapping[int, int], *, on_hand: int = 0, reserved: int = 0, sold: int = 0) -> None:
-    """Move each product's numbers by its quantity times the given signs, in one guarded UPDATE."""
+def _move(
+    order: Order, kind: Kind, quantities: Mapping[int, int], *, on_hand: int = 0, reserved: int = 0, sold: int = 0
+) -> None:
+    """Move each product's numbers by its quantity times the given signs, and write down that it was done."""
     products = sorted(quantities)
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            UPDATE stock_level AS level
-               SET on_hand = level.on_hand + %(on_hand)s * moved.quantity,
-                   reserved = level.reserved + %(reserved)s * moved.quantity,
-                   sold = level.sold + %(sold)s * moved.quantity
-              FROM unnest(%(products)s::bigint[], %(quantities)s::int[]) AS moved (product_id, quantity)
-             WHERE level.product_id = moved.product_id
-               AND level.on_hand + %(on_hand)s * moved.quantity >= 0
-               AND level.reserved + %(reserved)s * moved.quantity >= 0
-            """,
+            _MOVE,
             {
+                "order": order.pk,
+                "attempt": order.attempts,
+                "kind": str(kind),
                 "on_hand": on_hand,
                 "reserved": reserved,
                 "sold": sold,
@@ -108,38 +136,6 @@ def _move(quantities: Mapping[int, int], *, on_hand: int = 0, reserved: int = 0,
                 "quantities": [quantities[product] for product in products],
             },
         )
-        if cursor.rowcount != len(products):
-            raise AssertionError(f"the guard let {cursor.rowcount} of {len(products)} products move")
-
-
-def _held(order: Order) -> dict[int, int]:
-    return dict(
-        order.reservations.filter(state=Reservation.State.HELD).values_list("product_id", "quantity")
-    )
-
-
-def _end(order: Order, state: Reservation.State) -> None:
-    order.reservations.filter(state=Reservation.State.HELD).update(state=state, ended_at=timezone.now())
-
-
-def _note(
-    order: Order,
-    kind: Kind,
-    quantities: Mapping[int, int],
-    *,
-    on_hand: int = 0,
-    reserved: int = 0,
-    sold: int = 0,
-) -> None:
-    Movement.objects.bulk_create(
-        Movement(
-            product_id=product,
-            kind=kind,
-            on_hand=on_hand * n,
-            reserved=reserved * n,
-            sold=sold * n,
-            order=order,
-            who="checkout",
-        )
-        for product, n in sorted(quantities.items())
-    )
+        [moved] = cursor.fetchone()
+    if moved != len(products):
+        raise AssertionError(f"the guard let {moved} of {len(products)} products move")
