@@ -38,6 +38,12 @@ def test_a_utf8_file_with_a_broken_byte_is_not_read_as_nonsense() -> None:
         decode(broken)
 
 
+@given(st.text("あいうえおかきくけこさしすせそアイウエオカキクケコ北海道産毛蟹帆立鮭昆布約詰合冷凍ー～①髙", min_size=4))
+def test_japanese_in_shift_jis_is_never_taken_for_broken_utf8(name: str) -> None:
+    # Found by trying: two-byte pairs of Shift_JIS that look like one letter of UTF-8 (é) were held against the file.
+    assert decode(f"sku,name\nA,{name}\n".encode("cp932")) == (f"sku,name\nA,{name}\n", "Shift_JIS (CP932)")
+
+
 def test_utf16_is_refused_with_what_to_do() -> None:
     assert problems("sku,name,price\n".encode("utf-16")) == ["The file is UTF-16; save it as “CSV UTF-8” instead."]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 from PIL import Image
 
 from tests.catalog.conftest import HEADER, row
@@ -146,6 +148,34 @@ def test_a_file_that_is_not_there_is_told(folder: Path) -> None:
 
 def test_a_missing_column_is_named(write: Write) -> None:
     assert "column stock: this column is missing" in refused(write(row(), header=HEADER.replace(",stock", ",stok")))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_import_the_same_new_products_at_once_make_them_once(write: Write) -> None:
+    file = write(*(row(sku=f"P-{number}") for number in range(30)))
+    start = threading.Barrier(2)
+    ended: list[str] = []
+
+    def bring() -> None:
+        try:
+            start.wait()
+            run(file)
+            ended.append("done")
+        except CommandError:
+            ended.append("refused")
+        except Exception as error:  # told by the assertion below
+            ended.append(repr(error))
+        finally:
+            connections.close_all()
+
+    people = [threading.Thread(target=bring) for _ in range(2)]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
+    assert sorted(ended) in (["done", "done"], ["done", "refused"])
+    assert Product.objects.count() == Level.objects.count() == Movement.objects.count() == 30
+    assert set(Level.objects.values_list("on_hand", flat=True)) == {12}
 
 
 # Pictures

@@ -117,10 +117,10 @@ def decode(data: bytes) -> tuple[str, str]:
         return data.decode("utf-8-sig"), "UTF-8"
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-    # A UTF-8 file with one broken byte can often be read as Shift_JIS, but as nonsense. Where most of what is
-    # not ASCII is good UTF-8, it was meant to be UTF-8.
+    # A UTF-8 file with one broken byte can often be read as Shift_JIS, but as nonsense. Japanese in UTF-8 is three
+    # bytes long, which Shift_JIS hits by chance hardly ever: where most such is good, UTF-8 was meant.
     guess = data.decode("utf-8", errors="replace")
-    good = sum(character > "\x7f" and character != "\ufffd" for character in guess)
+    good = sum(character >= "\u0800" and character != "\ufffd" for character in guess)
     if good <= guess.count("\ufffd"):
         try:
             return data.decode("cp932"), "Shift_JIS (CP932)"
@@ -181,8 +181,7 @@ def read(file: str, data: bytes, columns: Sequence[Column]) -> Table:
             table.refuse(
                 number,
                 "",
-                _("has %(found)s cells, the header has %(expected)s")
-                % {"found": len(cells), "expected": len(header)},
+                _("has %(found)s cells, the header has %(expected)s") % {"found": len(cells), "expected": len(header)},
             )
             continue
         row = Row(number, {})
@@ -216,9 +215,7 @@ def text(most: int, *, required: bool = True, lines: bool = False) -> Callable[[
         if required and not cell:
             raise ValueError(_("is empty"))
         if len(cell) > most:
-            raise ValueError(
-                _("is %(length)s characters long; at most %(most)s") % {"length": len(cell), "most": most}
-            )
+            raise ValueError(_("is %(length)s characters long; at most %(most)s") % {"length": len(cell), "most": most})
         allowed = "\n\t" if lines else ""
         if any(unicodedata.category(character) == "Cc" and character not in allowed for character in cell):
             raise ValueError(_("has a line break or control character in it"))
@@ -290,8 +287,7 @@ def digits(most: int) -> Callable[[str], str]:
     def read(cell: str) -> str:
         if not (cell.isascii() and cell.isdigit() and len(cell) <= most):
             raise ValueError(
-                _("%(value)s must be 1 to %(most)s half-width digits")
-                % {"value": _shown(cell) or "“”", "most": most}
+                _("%(value)s must be 1 to %(most)s half-width digits") % {"value": _shown(cell) or "“”", "most": most}
             )
         return cell
 

@@ -29,9 +29,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Name the command's arguments."""
         parser.add_argument("file", type=Path)
-        parser.add_argument(
-            "--pictures", type=Path, help="where the pictures are (default: pictures/ beside the file)"
-        )
+        parser.add_argument("--pictures", type=Path, help="where the pictures are (default: pictures/ beside the file)")
         parser.add_argument(
             "--set-stock",
             action="store_true",
