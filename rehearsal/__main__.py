@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         )
     except (CannotServe, ValueError) as wrong:
-        print(wrong, file=sys.stderr)  # noqa: T201  # this is a command; its words go to the terminal
+        print(wrong, file=sys.stderr)  # this is a command; its words go to the terminal
         return 2
     except KeyboardInterrupt:
         return 0

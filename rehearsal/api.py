@@ -344,7 +344,7 @@ class Rehearsal:
     def rows(self, table: str, most: int = 100) -> list[Json]:
         """Looks at the newest rows of one table."""
         with self.lock:
-            found = []
+            found: list[Json] = []
             for row in self.store.table(table).newest_first():
                 if len(found) == most:
                     break

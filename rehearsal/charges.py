@@ -105,7 +105,7 @@ def make(
             "radar_options": {},
             "receipt_email": intent["receipt_email"],
             "receipt_number": None,
-            "receipt_url": f"{call.rehearsal.base_url}/_panel/payments/{intent['id']}" if paid else None,
+            "receipt_url": f"{call.rehearsal.base_url}/payments/{intent['id']}" if paid else None,
             "refunded": False,
             "review": None,
             "shipping": intent["shipping"],

@@ -77,7 +77,9 @@ def routes(rehearsal: Rehearsal, mailbox: Mailbox) -> list[Route]:
     async def redeliver(request: Request) -> Any:
         given = await _json(request)
         try:
-            return {"deliveries": rehearsal.deliveries.redeliver(request.path_params["id"], given.get("endpoint"))}
+            return {
+                "deliveries": rehearsal.deliveries.redeliver(request.path_params["id"], given.get("endpoint"))
+            }
         except KeyError:
             raise Refused(404, "there is no such event") from None
 

@@ -105,7 +105,9 @@ class Door:
         if answer.dropped:
             await _drop(send)
             return
-        await _send(send, answer.status, cors + _encoded(answer), answer.body.encode("utf-8", "surrogatepass"))
+        await _send(
+            send, answer.status, cors + _encoded(answer), answer.body.encode("utf-8", "surrogatepass")
+        )
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

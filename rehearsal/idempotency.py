@@ -74,7 +74,7 @@ class IdempotencyKeys:
             },
         )
         # Keys are kept in the order of time, so the old ones are at the front; two a time keep the table small.
-        old = []
+        old: list[str] = []
         for row in self._store.table(_TABLE).oldest_first():
             if row["at"] + KEPT_SECONDS > now or len(old) == 2:
                 break

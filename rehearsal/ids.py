@@ -11,7 +11,8 @@ class Ids:
     """A source of identifiers, random by default and repeatable when it is given a seed."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self._random: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
+        # A seed is for runs that must repeat; without one the ids come from the system's own source.
+        self._random = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311
 
     def new(self, prefix: str, length: int = 24) -> str:
         """Answers a fresh identifier such as `pi_3Nk...`, with `length` characters after the prefix."""

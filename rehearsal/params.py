@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from rehearsal.errors import malformed, not_offered
+from rehearsal.errors import ApiError, malformed, not_offered
 
 Kind = Callable[[Any, str], Any]
 Shape = dict[str, Kind]
@@ -116,8 +116,8 @@ def any_of(*kinds: Kind) -> Kind:
         for kind in kinds[:-1]:
             try:
                 return kind(value, name)
-            except Exception:
-                continue
+            except ApiError:  # not of this kind, then perhaps of the next
+                pass
         return kinds[-1](value, name)
 
     return read

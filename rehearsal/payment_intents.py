@@ -65,7 +65,23 @@ _METHOD_TYPES: Shape = {
     "excluded_payment_method_types": emptyable(array(_TYPE_NAME)),
 }
 _NOT_YET: Kind = missing_here("this part of Stripe is not rehearsed.")
-_ABSENT: dict[str, Kind] = dict.fromkeys(("amount_details", "application_fee_amount", "customer_account", "hooks", "mandate", "mandate_data", "on_behalf_of", "payment_details", "payment_method_configuration", "radar_options", "transfer_data", "amount_to_confirm"), _NOT_YET)
+_ABSENT: Shape = dict.fromkeys(
+    (
+        "amount_details",
+        "amount_to_confirm",
+        "application_fee_amount",
+        "customer_account",
+        "hooks",
+        "mandate",
+        "mandate_data",
+        "on_behalf_of",
+        "payment_details",
+        "payment_method_configuration",
+        "radar_options",
+        "transfer_data",
+    ),
+    _NOT_YET,
+)
 _COMMON: Shape = {
     **_METHOD_TYPES,
     "capture_method": choice("automatic", "automatic_async", "manual"),
@@ -255,7 +271,8 @@ def update(call: Call) -> Json:
     params = call.params
     _check_common(call, params)
     if "amount" in params or "currency" in params:
-        _check_money(params.get("amount", intent["amount"]), params.get("currency", intent["currency"]))
+        money: Json = {**intent, **params}
+        _check_money(money["amount"], money["currency"])
     for name in params:
         if name not in _ALWAYS_OPEN and intent["status"] not in _OPEN:
             raise unexpected_state(

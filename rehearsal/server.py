@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,10 +97,15 @@ def serve(settings: Settings) -> None:
         server_header=False,
         ws="none",
         lifespan="on",
+        # Clients keep their connections; a short patience here would break one just as it is used again.
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=3,
     )
     if not settings.quiet:
         _say(f"Rehearsal Stripe on http://{settings.host}:{port}/ (panel, cards to try, webhooks, mail)")
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn stops in good order and then raises the signal once more; being told to stop is no failure.
+        signal.signal(signal.SIGTERM, lambda *told: None)
     try:
         uvicorn.Server(config).run(sockets=[opened])
     finally:

@@ -105,7 +105,9 @@
     frame.setAttribute("scrolling", "no");
     frame.style.border = "0";
     frame.style.display = "block";
-    frame.style.width = "100%";
+    // The frame is a little larger than its place, so that the glow of a focused field is not cut off.
+    frame.style.width = "calc(100% + 6px)";
+    frame.style.margin = "-3px";
     frame.style.minHeight = "150px";
     frame.style.background = "transparent";
     frame.style.colorScheme = "normal";
