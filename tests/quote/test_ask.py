@@ -179,6 +179,15 @@ def test_another_address_at_the_same_price_is_told_as_a_change_of_the_details(ca
     assert changes(shown, now) == [Change("details")]
 
 
+def test_what_came_out_at_the_same_amount_is_not_told_as_a_change(cart: Cart) -> None:
+    ShippingRule.objects.update(free_above=1)
+    shown = quote(cart)
+    Line.objects.filter(cart=cart).update(quantity=9)
+    now = quote(cart)
+    assert shown.parcels != now.parcels
+    assert [change.kind for change in changes(shown, now)] == ["quantity", "tax", "total"], "shipping stayed free"
+
+
 def test_lines_written_without_a_new_version_never_pass_for_the_quote_that_was_shown(cart: Cart) -> None:
     shown = quote(cart)
     Line.objects.filter(cart=cart).update(quantity=2)

@@ -212,8 +212,8 @@ class Change:
 def changes(shown: Quote, now: Quote) -> list[Change]:
     """Tell everything that changed between the quote the shopper was shown and the quote of now, goods first.
 
-    Two quotes with the same words and numbers for two versions differ in the details only (the address, say):
-    that is one change of kind ``details``. No change at all means that it is the very same quote.
+    Two quotes with the same words and amounts for two versions differ in the details (the address, say): that is
+    one change of kind ``details``. No change at all means that it is the very same quote.
     """
     if shown.pk == now.pk:
         return []
@@ -237,12 +237,11 @@ def changes(shown: Quote, now: Quote) -> list[Change]:
         for product_id, line in is_now.items()
         if product_id not in was
     ]
-    if shown.shipping != now.shipping or shown.parcels != now.parcels:
+    if shown.shipping != now.shipping:
         found.append(Change("shipping", shown.shipping, now.shipping))
-    if shown.taxes != now.taxes:
-        found.append(
-            Change("tax", sum(bucket["tax"] for bucket in shown.taxes), sum(bucket["tax"] for bucket in now.taxes))
-        )
+    tax_shown, tax_now = (sum(bucket["tax"] for bucket in quote.taxes) for quote in (shown, now))
+    if tax_shown != tax_now:
+        found.append(Change("tax", tax_shown, tax_now))
     if shown.total != now.total:
         found.append(Change("total", shown.total, now.total))
     return found or [Change("details")]
