@@ -38,7 +38,12 @@ class TypedField(forms.CharField):
     """A text field that is read by one of ``typed``'s functions; what was typed stays in the form."""
 
     def __init__(self, *, read: Callable[[str], str] = typed.one_line, missing: Promise | str, **kwargs: Any) -> None:
-        super().__init__(strip=False, error_messages={"required": missing}, **kwargs)
+        words = {
+            "required": missing,
+            "max_length": gettext_lazy("This is too long. Please shorten it to %(limit_value)d characters."),
+            "invalid": gettext_lazy("Please check the mail address, for example hanako@example.jp."),
+        }
+        super().__init__(strip=False, error_messages=words, **kwargs)
         self.read = read
         # The readers refuse NUL and its kin with words of our own.
         self.validators = [v for v in self.validators if type(v).__name__ != "ProhibitNullCharactersValidator"]
@@ -97,24 +102,28 @@ class DetailsForm(forms.Form):
     )
     kana = TypedField(
         label=gettext_lazy("Name in katakana"),
+        help_text=gettext_lazy("As it is read, in katakana"),
         max_length=100,
         read=typed.kana,
         missing=gettext_lazy("Please give the reading of the name in katakana."),
     )
     email = MailField(
         label=gettext_lazy("Mail address"),
+        help_text=gettext_lazy("We send the order confirmation here."),
         max_length=254,
         read=typed.mail,
         missing=gettext_lazy("Please give a mail address; the order confirmation goes there."),
     )
     phone = TypedField(
         label=gettext_lazy("Phone number"),
+        help_text=gettext_lazy("The carrier may call this number."),
         max_length=30,
         read=typed.phone,
         missing=gettext_lazy("Please give a phone number; the carrier calls it if there is a question."),
     )
     postal_code = TypedField(
         label=gettext_lazy("Postal code"),
+        help_text=gettext_lazy("7 digits, with or without the hyphen"),
         max_length=20,
         read=typed.postal_code,
         missing=gettext_lazy("Please give the postal code."),
@@ -145,6 +154,7 @@ class DetailsForm(forms.Form):
     )
     wished_on = forms.TypedChoiceField(
         label=gettext_lazy("Delivery date"),
+        help_text=gettext_lazy("We cannot promise the day, but we send it so that it should arrive then."),
         choices=day_choices,
         required=False,
         coerce=date.fromisoformat,
@@ -174,7 +184,7 @@ class DetailsForm(forms.Form):
             kind = attrs.pop("type", "")
             if kind and isinstance(field.widget, forms.TextInput):
                 field.widget.input_type = kind
-            described = [f"{name}-help"] if name in ("kana", "email", "phone", "postal_code", "wished_on") else []
+            described = [f"{name}-help"] if field.help_text else []
             if self.is_bound and name in self.errors:
                 attrs["aria-invalid"] = "true"
                 described.append(f"{name}-error")

@@ -25,6 +25,12 @@ def postal(code: str) -> str:
 
 
 @register.filter
+def phone(number: str) -> str:
+    """Write a phone number in groups where they are the same all over Japan (mobile: 090-1234-5678)."""
+    return f"{number[:3]}-{number[3:7]}-{number[7:]}" if len(number) == 11 and number.isdigit() else number
+
+
+@register.filter
 def picture_url(picture: str, width: int = 0) -> str:
     """Name a product's picture, the small variant if a width is given; a drawing if there is none."""
     return pictures.url(picture, small=bool(width)) or static("storefront/no-picture.svg")
