@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from todoku.cart.models import Cart
 from todoku.engines import engine
 from todoku.order.models import Order, OrderLine, Status
-from todoku.order.moves import move
+from todoku.order.moves import move, write
 from todoku.order.rules import PAID, new_number
 from todoku.payment.models import Attempt, Intent
 from todoku.quote import ask
@@ -82,6 +82,10 @@ def place(*, cart: Cart, quote_id: object, confirmation_token: str, shopper: str
             # A deadlock or a lock that did not come in time: nothing was written, the whole press is done again.
             if not tries_left or getattr(error.__cause__, "sqlstate", "") not in ("40P01", "40001", "55P03"):
                 raise
+        except IntegrityError as error:
+            if "confirmation_token" not in str(error):
+                raise
+            return Refused("bad_token")
     raise AssertionError("unreachable")
 
 
@@ -99,49 +103,46 @@ def _place(cart_id: int, quote_id: uuid.UUID, confirmation_token: str, shopper: 
     cart = Cart.objects.select_for_update(no_key=True).filter(pk=cart_id, shopper=shopper).first()
     if cart is None:
         return Refused("empty")
-    earlier = in_payment(cart)
-    if earlier is not None:
-        return InPayment(earlier)
-    if cart.closed_at is not None:
-        return Refused("empty")
-    if Attempt.objects.filter(confirmation_token=confirmation_token).exists():
-        # A replay of a press that has come to its (unpaid) end: the card has to be typed again.
-        return Refused("bad_token")
-    shown = Quote.objects.filter(pk=quote_id, cart=cart).first()
-    if shown is None:
-        return Refused("stale")
+    earlier = list(Order.objects.filter(cart=cart).order_by("-id"))
+    for order in earlier:
+        if order.status == Status.PLACED or order.status in PAID:
+            return InPayment(order)
     try:
-        now = ask.fresh(shown)
+        now = ask.quote(cart)
     except ask.CannotQuote as error:
-        return Refused("withdrawn" if error.code == "withdrawn" else "stale")
-    if now.pk != shown.pk:
-        return Changed(shown, now)
-    missing = short(cart.lines.select_related("product"))
+        return Refused(error.code if error.code in ("empty", "withdrawn") else "stale")
+    if now.pk != quote_id:
+        shown = Quote.objects.filter(pk=quote_id, cart=cart).first()
+        return Changed(shown, now) if shown is not None else Refused("stale")
+    missing = short(cart.lines.all())
     if missing:
         return Refused("sold_out", missing)
-    order = Order.objects.select_for_update(no_key=True).filter(quote=now).first()
-    if order is not None:
-        if order.status != Status.NOT_PAID or order.withdrawn_at is not None:
-            return Refused("stale")
-        if order.attempts >= settings.MOST_ATTEMPTS:
-            return Refused("too_many_attempts")
-        move(
-            order,
-            Status.PLACED,
-            attempts=order.attempts + 1,
-            pay_by=_pay_by(),
-            next_look_at=_pay_by(),
-            setback=None,
-            language=language,
-        )
-    else:
+    again = next((order for order in earlier if order.quote_id == now.pk), None)
+    if again is None:
         intent = Intent.objects.filter(
             quote=now, amount=now.total, ready=True, canceled_at=None, order=None
         ).first()
         if intent is None:
             return Refused("stale")
-        _withdraw_older(cart)
+        _withdraw(earlier)
         order = _write(cart, now, intent, shopper, language)
+    else:
+        order = Order.objects.select_for_update(no_key=True).get(pk=again.pk)
+        if order.status != Status.NOT_PAID or order.withdrawn_at is not None:
+            return Refused("stale")
+        if order.attempts >= settings.MOST_ATTEMPTS:
+            return Refused("too_many_attempts")
+        by = _pay_by()
+        move(
+            order,
+            Status.PLACED,
+            attempts=order.attempts + 1,
+            pay_by=by,
+            next_look_at=by,
+            setback=None,
+            language=language,
+        )
+    # A replay of a press that has come to its (unpaid) end is refused by the token's own constraint.
     Attempt.objects.create(order=order, number=order.attempts, confirmation_token=confirmation_token)
     engine.play(FLOW, order, knock="press")
     return Placed(order)
@@ -172,13 +173,13 @@ def _write(cart: Cart, quote: Quote, intent: Intent, shopper: str, language: str
     return order
 
 
-def _withdraw_older(cart: Cart) -> None:
+def _withdraw(earlier: list[Order]) -> None:
     """End the unpaid orders of the cart's earlier versions: their intents are canceled by their own flow."""
     now = timezone.now()
-    for older in Order.objects.filter(cart=cart, status=Status.NOT_PAID, withdrawn_at=None):
-        older.withdrawn_at = now
-        older.save(update_fields=["withdrawn_at"])
-        engine.play(FLOW, older, knock="withdrawn")
+    for older in earlier:
+        if older.status == Status.NOT_PAID and older.withdrawn_at is None:
+            write(older, withdrawn_at=now)
+            engine.play(FLOW, older, knock="withdrawn")
 
 
 def _pay_by() -> datetime:

@@ -20,15 +20,11 @@ class Short:
 
 
 def short(lines: Iterable[Line]) -> list[Short]:
-    """Name the lines that the stock cannot serve now, with how many remain of each. One query."""
-    lines = list(lines)
-    on_hand = dict(
-        Level.objects.filter(product_id__in=[line.product_id for line in lines]).values_list(
-            "product_id", "on_hand"
-        )
-    )
-    return [
-        Short(line.product, line.quantity, max(0, on_hand.get(line.product_id, 0)))
-        for line in lines
-        if on_hand.get(line.product_id, 0) < line.quantity
-    ]
+    """Name the lines that the stock cannot serve now, with how many remain of each. One query when all is well."""
+    wanted = {line.product_id: line.quantity for line in lines}
+    on_hand = dict(Level.objects.filter(product_id__in=list(wanted)).values_list("product_id", "on_hand"))
+    missing = {product: max(0, on_hand.get(product, 0)) for product, n in wanted.items() if on_hand.get(product, 0) < n}
+    if not missing:
+        return []
+    products = Product.objects.in_bulk(list(missing))
+    return [Short(products[product], wanted[product], remaining) for product, remaining in missing.items()]
