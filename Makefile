@@ -91,5 +91,5 @@ define install
 echo 'Installing what $(1) names …'; \
 $(PIP) install --quiet --retries 5 --require-hashes --only-binary=:all: -r $(1) || { echo 'make: installing failed: is a package index in reach? Run make again to go on.' >&2; exit 1; }; \
 $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .; \
-if ls todoku/*/management/commands/words.py >/dev/null 2>&1; then $(BIN)/python -m todoku words --compile; fi
+$(BIN)/python -m todoku words --compile
 endef

@@ -471,7 +471,7 @@ class Shop:
         say(_row("Shop · お店", f"{chosen.site}/"))
         say(_row("Console · 管理画面", f"{chosen.site}/console/", " / ".join(login) if login else ""))
         if chosen.mailbox:
-            say(_row("Mailbox · メール", f"{rehearsal}/mail/"))
+            say(_row("Mailbox · メール", f"{rehearsal}/mail"))
         if chosen.stripe:
             say(_row("Rehearsal Stripe", f"{rehearsal}/"))
             say()

@@ -65,7 +65,7 @@ def test_a_missing_key_is_named(missing: str) -> None:
     ("name", "value"),
     [
         ("STRIPE_SECRET_KEY", TEST["STRIPE_PUBLISHABLE_KEY"]),
-        ("STRIPE_SECRET_KEY", "sk_test_"),
+        ("STRIPE_SECRET_KEY", "sk_test_012"),
         ("STRIPE_SECRET_KEY", "sk_prod_0123456789"),
         ("STRIPE_SECRET_KEY", "sk_test_0123456789\nX-Other: 1"),
         ("STRIPE_PUBLISHABLE_KEY", TEST["STRIPE_SECRET_KEY"]),

@@ -41,8 +41,14 @@ def user(home: Path) -> subprocess.Popen[str]:
 
 
 def where(process: subprocess.Popen[str]) -> str:
+    """Wait for its URL; as root it may say first which folders it let the server pass."""
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    heard = []
+    for line in process.stdout:
+        if line.startswith("postgresql://"):
+            return line.strip()
+        heard.append(line)
+    raise AssertionError("".join(heard))
 
 
 def gone(home: Path, within: float = 10) -> bool:
