@@ -88,8 +88,8 @@ $(VENV)/installed-dev: requirements-dev.lock pyproject.toml | $(VENV)/made
 
 # Downloads are retried; every file must have one of the hashes in the lock. The shop itself is linked, not copied.
 define install
-echo 'Installing what $(1) names …'; \
-$(PIP) install --quiet --retries 5 --require-hashes --only-binary=:all: -r $(1) || { echo 'make: installing failed: is a package index in reach? Run make again to go on.' >&2; exit 1; }; \
-$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .; \
+echo 'Installing what $(1) names (once, under a minute on a good line) …'; \
+$(PIP) install -qq --retries 5 --require-hashes --only-binary=:all: -r $(1) || { echo 'make: installing failed: is a package index in reach? Run make again to go on.' >&2; exit 1; }; \
+$(PIP) install -qq --no-deps --no-build-isolation --no-index --editable .; \
 $(BIN)/python -m todoku words --compile
 endef
