@@ -1,0 +1,45 @@
+"""The console as Django knows it: Django's admin on the console's own site, with rooms named for an operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.contrib.admin import apps as admin_apps
+from django.utils.translation import gettext_lazy as _
+
+#: What an operator calls each part of the shop; it stands in the console's headings.
+ROOMS: dict[str, Any] = {
+    "auth": _("People"),
+    "axes": _("Logins"),
+    "cart": _("Carts"),
+    "catalog": _("Goods"),
+    "engines": _("Executions"),
+    "flows": _("Ledger"),
+    "fulfilment": _("Deliveries"),
+    "notify": _("Cases and mails"),
+    "order": _("Orders"),
+    "payment": _("Payments"),
+    "quote": _("Shipping and tax"),
+    "stock": _("Stock"),
+    "webhooks": _("Stripe events"),
+}
+
+
+class ConsoleConfig(AppConfig):
+    """The console's own templates, static files and pages."""
+
+    name = "todoku.console"
+    default = True
+
+    def ready(self) -> None:
+        """Give the shop's parts the names that an operator reads."""
+        for label, name in ROOMS.items():
+            apps.get_app_config(label).verbose_name = name
+
+
+class ConsoleAdminConfig(admin_apps.AdminConfig):
+    """Django's admin, on the console's own site."""
+
+    default = False
+    default_site = "todoku.console.site.ConsoleSite"

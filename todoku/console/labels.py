@@ -1,0 +1,105 @@
+"""What the machine's words are called by people: steps, states, reasons, colours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+#: The flow's states, as an operator reads them.
+STATES: dict[str, Any] = {
+    "TakeStock": gettext_lazy("Hold the stock"),
+    "StockTaken": gettext_lazy("Was there enough stock?"),
+    "SoldOut": gettext_lazy("Sold out: nothing was charged"),
+    "TakePayment": gettext_lazy("Take the payment"),
+    "PaymentTaken": gettext_lazy("Was it paid?"),
+    "Waiting": gettext_lazy("Waiting for the customer to pay"),
+    "ReturnStock": gettext_lazy("Put the stock back"),
+    "NotPaid": gettext_lazy("Not paid: nothing was charged"),
+    "RecordOrder": gettext_lazy("Record the order and its parcels"),
+    "CloseCart": gettext_lazy("Close the cart"),
+    "PublishToMyPage": gettext_lazy("Publish to my page"),
+    "SendMail": gettext_lazy("Send the mail"),
+    "Done": gettext_lazy("It has arrived"),
+    "NotUnderstood": gettext_lazy("An answer that this flow does not know"),
+}
+
+#: What the knocks that start a play are called.
+KNOCKS: dict[str, Any] = {
+    "press": gettext_lazy("order button"),
+    "webhook": gettext_lazy("Stripe event"),
+    "return": gettext_lazy("back from the bank's page"),
+    "poller": gettext_lazy("regular look"),
+    "resume": gettext_lazy("operator's Resume"),
+    "knocked": gettext_lazy("news during the play"),
+    "withdrawn": gettext_lazy("newer order of the same cart"),
+}
+
+#: The colours of every status that the console shows, in unfold's words.
+COLOURS: dict[str, str] = {
+    "placed": "info",
+    "not_paid": "default",
+    "canceled": "default",
+    "paid": "warning",
+    "recorded": "warning",
+    "complete": "success",
+    "pending": "default",
+    "asked": "warning",
+    "declined": "default",
+    "waiting": "info",
+    "RUNNING": "info",
+    "SUCCEEDED": "success",
+    "FAILED": "danger",
+    "to_ship": "warning",
+    "shipped": "success",
+    "held": "info",
+    "returned": "default",
+    "sold": "success",
+    "counted": "info",
+    "taken": "warning",
+    "open": "danger",
+    "closed": "success",
+    "yes": "success",
+    "no": "danger",
+}
+
+
+def state(name: str) -> str:
+    """The state's name in the operator's language; a state that has none keeps its own."""
+    return str(STATES.get(name, name))
+
+
+def knock(name: str) -> str:
+    """What asked for a play, in the operator's language."""
+    return str(KNOCKS.get(name, name))
+
+
+def reason(code: str, step: str, why: str = "") -> str:
+    """Say in one sentence why an order stopped and what to do; ``why`` is the machine's own sentence."""
+    known = {
+        "mail_refused": _(
+            "The mail server refuses the customer's mail address for good. Correct the address, then press Resume."
+        ),
+        "paid_unallocated": _(
+            "The customer has paid, but the goods are no longer in stock. Add stock, then press Resume."
+        ),
+        "amount_mismatch": _(
+            "The money at Stripe is not what the order says. Compare the two before you do anything else."
+        ),
+        "unexpected_status": _("Stripe gave an answer that the shop does not know. Look at the payment at Stripe."),
+        "unknown_step": _("The play was started by another version of the shop. Bring that version back, or resume."),
+        "stripe_key_refused": _("Stripe does not accept the shop's key. Correct the key, then press Resume."),
+        "Unavailable": {
+            "SendMail": _("The mail server could not be reached. When it is back, press Resume."),
+            "TakePayment": _("Stripe could not be reached. When it is back, press Resume."),
+        }.get(step, _("Something the shop depends on did not answer. When it is back, press Resume.")),
+        "States.Timeout": _("The step gave no answer in time. What it did is not known; Resume looks before it acts."),
+    }
+    if code in known:
+        return known[code]
+    if why and code and code.islower():
+        return why
+    return _("The step failed unexpectedly (%(error)s). A developer may have to mend it; then press Resume.") % {
+        "error": code or "?"
+    }

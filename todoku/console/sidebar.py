@@ -1,0 +1,108 @@
+"""The console's sidebar: where an operator can go, and how many cases are open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from todoku.notify.models import Case
+
+#: Groups of pages: the heading, then (title, icon, app, model) of each list.
+GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
+    (
+        _("Orders"),
+        [
+            (_("Cases"), "notifications_active", "notify", "case"),
+            (_("Orders"), "receipt_long", "order", "order"),
+            (_("Deliveries"), "local_shipping", "fulfilment", "delivery"),
+            (_("Mails"), "mail", "notify", "mail"),
+        ],
+    ),
+    (
+        _("Goods"),
+        [
+            (_("Products"), "storefront", "catalog", "product"),
+            (_("Stock"), "inventory_2", "stock", "level"),
+            (_("Movements"), "swap_vert", "stock", "movement"),
+            (_("Holds"), "front_hand", "stock", "reservation"),
+        ],
+    ),
+    (
+        _("Shipping and tax"),
+        [
+            (_("Shipping fees"), "price_change", "quote", "shippingfee"),
+            (_("Shipping rules"), "rule", "quote", "shippingrule"),
+            (_("Remote islands"), "sailing", "quote", "remoteisland"),
+            (_("Tax rates"), "percent", "quote", "taxrate"),
+        ],
+    ),
+    (
+        _("Under the hood"),
+        [
+            (_("Executions"), "account_tree", "engines", "execution"),
+            (_("Ledger"), "menu_book", "flows", "done"),
+            (_("Failed tries"), "replay", "engines", "mishap"),
+            (_("Payment attempts"), "credit_card", "payment", "attempt"),
+            (_("Payment intents"), "payments", "payment", "intent"),
+            (_("Stripe events"), "webhook", "webhooks", "stripeevent"),
+            (_("Flow definitions"), "schema", "engines", "definition"),
+            (_("Carts"), "shopping_cart", "cart", "cart"),
+        ],
+    ),
+    (
+        _("People"),
+        [
+            (_("Users"), "person", "auth", "user"),
+            (_("Roles"), "group", "auth", "group"),
+            (_("Logins"), "login", "axes", "accesslog"),
+            (_("Failed logins"), "lock", "axes", "accessattempt"),
+            (_("What was done"), "history", "admin", "logentry"),
+        ],
+    ),
+]
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """List the pages that the operator may see, in groups; a group without any is left out."""
+    groups: list[dict[str, Any]] = [
+        {"items": [{"title": _("Today"), "icon": "today", "link": reverse_lazy("admin:index")}]}
+    ]
+    for heading, pages in GROUPS:
+        items = [
+            {
+                "title": title,
+                "icon": icon,
+                "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+                **({"badge": badge} if (badge := _badge(request, model)) else {}),
+            }
+            for title, icon, app, model in pages
+            if may_see(request, app, model)
+        ]
+        if items:
+            groups.append({"title": heading, "separator": True, "items": items})
+    return groups
+
+
+def may_see(request: HttpRequest, app: str, model: str) -> bool:
+    """Say whether the operator may look at the rows of this kind."""
+    may: bool = request.user.has_perm(f"{app}.view_{model}") or request.user.has_perm(f"{app}.change_{model}")
+    return may
+
+
+def environment(request: HttpRequest) -> list[Any] | None:
+    """Say at the top of every page that the money is not real, when it is not."""
+    if settings.STRIPE.rehearsal:
+        return [_("rehearsal"), "info"]
+    return None if settings.STRIPE.livemode else [_("Stripe test mode"), "warning"]
+
+
+def _badge(request: HttpRequest, model: str) -> str:
+    """How many cases are open: the only number that follows an operator from page to page."""
+    if model != "case":
+        return ""
+    open_cases = Case.objects.filter(closed_at=None).count()
+    return str(open_cases) if open_cases else ""

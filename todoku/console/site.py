@@ -1,0 +1,71 @@
+"""The console's site: Django's admin behind unfold, with a front page that says what needs a person.
+
+Every page of it is answered with ``no-store`` and with the shop's content security policy, opened as little
+as unfold needs: Alpine evaluates the expressions in its attributes, and unfold styles by attribute. No other
+origin is let in, and no inline script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils.cache import add_never_cache_headers
+from unfold.sites import UnfoldAdminSite
+
+from todoku.console import front
+
+#: What is added to the shop's policy on the console's pages, and nowhere else.
+OPENED = {"script-src": ["'unsafe-eval'"], "style-src": ["'unsafe-inline'"]}
+
+View = Callable[..., HttpResponseBase]
+
+
+def opened(view: View) -> View:
+    """Let unfold's own scripts and styles work on this view's pages, and let nobody keep a copy."""
+
+    @wraps(view)
+    def answered(*args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(*args, **kwargs)
+        # What django-csp's own csp_update does, for a view that is a method as well.
+        response._csp_update = OPENED  # type: ignore[attr-defined]
+        add_never_cache_headers(response)
+        return response
+
+    return answered
+
+
+class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
+    """The operator's console."""
+
+    index_template = "console/front.html"
+    login_template = "console/login.html"
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Ask for a login before every page, as Django does, and open the policy for unfold."""
+        guarded: View = super().admin_view(view, cacheable)
+        return opened(guarded)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the login; who has logged in goes on to the page they wanted."""
+        shown: HttpResponse = opened(super().login)(request, extra_context)  # type: ignore[assignment]
+        return shown
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Give every page what the language switch needs."""
+        context: dict[str, Any] = super().each_context(request)
+        context["redirect_to"] = request.get_full_path()
+        try:
+            context["languages_action"] = reverse("storefront:language")
+        except NoReverseMatch:
+            context["show_languages"] = False
+        return context
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show what needs a person now."""
+        page: TemplateResponse = super().index(request, {**front.what_needs_a_person(request), **(extra_context or {})})
+        return page

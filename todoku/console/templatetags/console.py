@@ -1,0 +1,77 @@
+"""How the console's pages write amounts, times and states."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
+
+from todoku.console import labels
+from todoku.money import spoken
+
+register = template.Library()
+
+
+@register.filter
+def yen(amount: Any) -> str:
+    """Write an amount as the operator reads it; a dash when there is none."""
+    return spoken(int(amount), get_language() or "ja") if amount is not None else "–"
+
+
+@register.filter
+def jst(moment: datetime | None) -> str:
+    """Write a moment in the shop's time zone (JST), to the minute; a dash when it has not come."""
+    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M") if moment else "–"
+
+
+@register.filter
+def jst_seconds(moment: datetime | None) -> str:
+    """Write a moment in the shop's time zone (JST), to the second."""
+    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S") if moment else "–"
+
+
+@register.filter
+def ago(moment: datetime | None) -> str:
+    """Say in one unit how long ago a moment was, as a person would."""
+    if moment is None:
+        return "–"
+    seconds = int((timezone.now() - moment).total_seconds())
+    if seconds < 60:
+        return _("just now")
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if minutes < 60:
+        return ngettext("%(n)d minute ago", "%(n)d minutes ago", minutes) % {"n": minutes}
+    if hours < 48:
+        return ngettext("%(n)d hour ago", "%(n)d hours ago", hours) % {"n": hours}
+    return ngettext("%(n)d day ago", "%(n)d days ago", days) % {"n": days}
+
+
+@register.filter
+def state_name(name: str) -> str:
+    """The flow's state in the operator's language."""
+    return labels.state(name)
+
+
+@register.filter
+def colour(name: str) -> str:
+    """The colour of a status."""
+    return labels.COLOURS.get(str(name), "default")
+
+
+@register.filter
+def lasted(milliseconds: int | None) -> str:
+    """Write how long something took: in milliseconds, seconds or minutes."""
+    if milliseconds is None:
+        return "–"
+    if milliseconds < 1000:
+        return f"{milliseconds:,} ms"
+    seconds = milliseconds / 1000
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

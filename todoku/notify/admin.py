@@ -1,0 +1,192 @@
+"""Cases and mails in the operator's console."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.decorators import display
+
+from todoku.console import at_stripe, labels, timeline
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, link
+from todoku.console.resume import plays_of
+from todoku.console.resume_panel import panel
+from todoku.console.templatetags.console import ago, jst, yen
+from todoku.notify.models import Case, Mail
+
+
+class OpenOrClosed(admin.SimpleListFilter):
+    """Cases that wait for a person, or those that are closed."""
+
+    title = gettext_lazy("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The two states of a case."""
+        return [("open", _("open")), ("closed", _("closed"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Case]) -> QuerySet[Case]:
+        """Only the cases of the chosen state."""
+        if self.value() == "open":
+            return queryset.filter(closed_at=None)
+        if self.value() == "closed":
+            return queryset.filter(closed_at__isnull=False)
+        return queryset
+
+
+@admin.register(Case)
+class CaseAdmin(ReadOnlyAdmin):
+    """Cases: the open ones first, the oldest of them on top."""
+
+    detail_template = "console/case.html"
+    detail_select_related = ("order__intent", "execution__definition")
+    list_display = ("order", "amount", "state", "step_name", "sentence", "since", "failures")
+    list_select_related = ("order",)
+    list_filter = (OpenOrClosed,)
+    # PostgreSQL puts the open ones (no date) first, from the index on (closed_at, id) read backwards.
+    ordering = ("-closed_at", "id")
+    search_fields = ("=order__number",)
+    search_help_text = gettext_lazy("Order number")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
+        """Leave the technical text out of the list."""
+        rows: QuerySet[Case] = super().get_queryset(request)
+        return rows.defer("technical")
+
+    @display(description=gettext_lazy("amount"), ordering="order__total")
+    def amount(self, case: Case) -> str:
+        """The order's total."""
+        return yen(case.order.total)
+
+    @display(description=gettext_lazy("state"), label=labels.COLOURS)
+    def state(self, case: Case) -> tuple[str, str]:
+        """Whether the case waits for a person."""
+        return ("open", _("open")) if case.closed_at is None else ("closed", _("closed"))
+
+    @display(description=gettext_lazy("step"), ordering="step")
+    def step_name(self, case: Case) -> str:
+        """The step at which the order stopped."""
+        return labels.state(case.step)
+
+    @display(description=gettext_lazy("reason"))
+    def sentence(self, case: Case) -> str:
+        """Why it stopped, in one sentence."""
+        return labels.reason(case.code, case.step, case.why)
+
+    @display(description=gettext_lazy("since"), ordering="opened_at")
+    def since(self, case: Case) -> str:
+        """Since when the case has been open."""
+        return jst(case.opened_at)
+
+    def title(self, thing: Case) -> str:
+        """The heading: which order has stopped, and over how much."""
+        return f"{thing.order.number} · {yen(thing.order.total)}"
+
+    def page(self, request: HttpRequest, thing: Case) -> Page:
+        """What happened in one sentence, what Resume will do, and the way to everything else."""
+        case, order, execution = thing, thing.order, thing.execution
+        plays = plays_of(execution)
+        line = timeline.draw(execution, order.ledger.all(), execution.mishaps.all(), plays)
+        return Page(
+            cards=[
+                Card(
+                    _("Case"),
+                    [
+                        Fact(
+                            _("State"),
+                            _("open") if case.closed_at is None else _("closed"),
+                            state="open" if case.closed_at is None else "closed",
+                        ),
+                        Fact(_("Order"), order.number, link(request, "order", "order", order.pk)),
+                        Fact(_("Order's status"), order.get_status_display(), state=order.status),
+                        Fact(_("Amount"), yen(order.total)),
+                        Fact(
+                            _("Execution"),
+                            execution.name,
+                            link(request, "engines", "execution", execution.pk),
+                            mono=True,
+                        ),
+                        Fact(_("Stopped at"), labels.state(case.step)),
+                        Fact(_("Cause"), case.code, mono=True),
+                        Fact(_("Opened"), f"{jst(case.opened_at)} ({ago(case.opened_at)})"),
+                        Fact(_("Last failure"), jst(case.failed_at)),
+                        Fact(_("Failures"), case.failures),
+                        Fact(_("Bell rung"), jst(case.rung_at)),
+                        *(
+                            [
+                                Fact(_("Closed"), jst(case.closed_at)),
+                                Fact(_("Closed by"), case.closed_by),
+                            ]
+                            if case.closed_at is not None
+                            else []
+                        ),
+                    ],
+                )
+            ],
+            more={
+                "case": case,
+                "order": order,
+                "execution": execution,
+                "line": line,
+                "running": plays[-1].status == "RUNNING",
+                "running_play": plays[-1],
+                "reason": labels.reason(case.code, case.step, case.why),
+                "why": case.why,
+                "technical": case.technical,
+                "stripe_link": at_stripe.payment(order.intent.stripe_id),
+                **panel(request, execution, line, plays),
+            },
+        )
+
+
+@admin.register(Mail)
+class MailAdmin(ReadOnlyAdmin):
+    """Mails to customers; the list names no recipient."""
+
+    list_display = ("subject", "order", "kind", "written", "sent")
+    list_select_related = ("order",)
+    list_filter = ("kind",)
+    search_fields = ("=order__number", "=recipient")
+    search_help_text = gettext_lazy("Order number or the whole mail address")
+    detail_select_related = ("order",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Mail]:
+        """Leave the text out of the list."""
+        rows: QuerySet[Mail] = super().get_queryset(request)
+        return rows.defer("text")
+
+    @display(description=gettext_lazy("written"), ordering="id")
+    def written(self, mail: Mail) -> str:
+        """When the mail was written."""
+        return jst(mail.written_at)
+
+    @display(description=gettext_lazy("sent"), ordering="sent_at")
+    def sent(self, mail: Mail) -> str:
+        """When a mail server took it."""
+        return jst(mail.sent_at)
+
+    def title(self, thing: Mail) -> str:
+        """The heading: the mail's subject."""
+        return thing.subject
+
+    def page(self, request: HttpRequest, thing: Mail) -> Page:
+        """The mail as the customer got it."""
+        return Page(
+            cards=[
+                Card(
+                    _("Mail"),
+                    [
+                        Fact(_("Order"), thing.order.number, link(request, "order", "order", thing.order_id)),
+                        Fact(_("Recipient"), thing.recipient),
+                        Fact(_("Message-ID"), thing.message_id, mono=True),
+                        Fact(_("Written"), jst(thing.written_at)),
+                        Fact(_("Sent"), jst(thing.sent_at)),
+                    ],
+                )
+            ],
+            text=thing.text,
+        )

@@ -1,0 +1,282 @@
+"""Orders in the operator's console: found quickly, seen whole, edited by nobody."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Replace
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.decorators import display
+
+from todoku.console import at_stripe, labels
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, link
+from todoku.console.templatetags.console import jst, lasted, yen
+from todoku.order.models import Order, Status
+from todoku.payment.models import Attempt, Outcome
+
+#: Hiragana are looked up as katakana, as orders keep them.
+_KATAKANA = {code: code + 0x60 for code in range(ord("ぁ"), ord("ゖ") + 1)}
+
+
+class Finished(admin.SimpleListFilter):
+    """Paid orders that are not complete yet, or those that are."""
+
+    title = gettext_lazy("finished")
+    parameter_name = "finished"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Paid orders are finished, or not yet."""
+        return [("no", _("paid but unfinished")), ("yes", _("complete"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        """Only the orders of the chosen kind."""
+        if self.value() == "no":
+            return queryset.filter(status__in=[Status.PAID, Status.RECORDED])
+        if self.value() == "yes":
+            return queryset.filter(status=Status.COMPLETE)
+        return queryset
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyAdmin):
+    """Orders, the newest first."""
+
+    detail_template = "console/order.html"
+    detail_select_related = ("intent",)
+    list_display = ("number", "placed", "name", "amount", "state", "payment")
+    list_filter = ("status", Finished)
+    search_fields = ("number", "name", "kana", "email", "phone", "intent__stripe_id")
+    search_help_text = gettext_lazy("Number, name, kana, mail, phone, or Stripe's id (pi_…)")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        """Bring along how the latest payment attempt stands, so that a list of any length is one query."""
+        orders: QuerySet[Order] = super().get_queryset(request)
+        latest = Attempt.objects.filter(order=OuterRef("pk"), number=OuterRef("attempts"))
+        return orders.annotate(outcome=Subquery(latest.values("outcome")[:1]))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
+    ) -> tuple[QuerySet[Order], bool]:
+        """Look where the typed text can only be: an id at Stripe, a mail address, a phone number, or a name."""
+        typed = unicodedata.normalize("NFKC", search_term.replace("\x00", "")).strip()[:200]
+        if not typed:
+            return queryset, False
+        if re.fullmatch(r"pi_\w+", typed):
+            return queryset.filter(intent__stripe_id=typed), False
+        if re.fullmatch(r"(?:ch|py)_\w+", typed):
+            return queryset.filter(payment_attempts__charge=typed), True
+        if "@" in typed:
+            return queryset.filter(email__icontains=typed), False
+        digits = re.sub(r"[\s\-‐‑‒–—―−ー()]", "", typed)
+        if re.fullmatch(r"\+?[0-9]{4,}", digits):
+            phone = re.sub(r"^\+810?", "0", digits)
+            return queryset.filter(Q(phone__contains=phone) | Q(number__icontains=typed)), False
+        name = re.sub(r"\s", "", typed)
+        return (
+            queryset.alias(joined=_without_spaces("name"), read=_without_spaces("kana")).filter(
+                Q(number__icontains=name)
+                | Q(joined__icontains=name)
+                | Q(read__icontains=name.translate(_KATAKANA))
+                | Q(email__icontains=name)
+            ),
+            False,
+        )
+
+    @display(description=gettext_lazy("placed (JST)"), ordering="id")
+    def placed(self, order: Order) -> str:
+        """When the order was placed."""
+        return jst(order.placed_at)
+
+    @display(description=gettext_lazy("total"), ordering="total")
+    def amount(self, order: Order) -> str:
+        """The order's total."""
+        return yen(order.total)
+
+    @display(description=gettext_lazy("status"), ordering="status", label=labels.COLOURS)
+    def state(self, order: Order) -> tuple[str, str]:
+        """Where the order stands."""
+        return order.status, order.get_status_display()
+
+    @display(description=gettext_lazy("payment"), label=labels.COLOURS)
+    def payment(self, order: Any) -> tuple[str, str]:
+        """How its latest payment attempt stands."""
+        outcome = order.outcome or Outcome.PENDING
+        return ("complete" if outcome == Outcome.PAID else outcome), str(Outcome(outcome).label)
+
+    def page(self, request: HttpRequest, thing: Order) -> Page:
+        """Everything that the shop knows of an order."""
+        order = thing
+        language = get_language() or "ja"
+        executions = list(order.executions.order_by("number"))
+        numbers = {execution.name: execution.pk for execution in executions}
+        stripe = [
+            Fact(
+                _("Payment intent"),
+                order.intent.stripe_id or "–",
+                link(request, "payment", "intent", order.intent_id),
+                mono=True,
+            ),
+        ]
+        building = f" {order.building}" if order.building else ""
+        lines = [
+            (
+                Fact(_("Product"), line.name_in(language), link(request, "catalog", "product", line.product_id)),
+                Fact(_("SKU"), line.sku, mono=True),
+                Fact(_("Unit price"), yen(line.unit_price), number=True),
+                Fact(_("Quantity"), f"{line.quantity:,}", number=True),
+                Fact(_("Tax"), f"{line.percent} %", number=True),
+                Fact(_("Amount"), yen(line.amount), number=True),
+            )
+            for line in order.lines.all()
+        ]
+        return Page(
+            cards=[
+                Card(
+                    _("Amounts"),
+                    [
+                        Fact(_("Goods"), yen(order.goods_total), number=True),
+                        Fact(_("Shipping"), yen(order.shipping), number=True),
+                        Fact(_("Total"), yen(order.total), number=True),
+                        *(
+                            Fact(
+                                _("of which tax at %(percent)s %%") % {"percent": tax["percent"]},
+                                f"{yen(tax['tax'])} / {yen(tax['base'])}",
+                                number=True,
+                            )
+                            for tax in order.taxes
+                        ),
+                        *stripe,
+                    ],
+                ),
+                Card(
+                    _("To"),
+                    [
+                        Fact(_("Name"), order.name),
+                        Fact(_("Kana"), order.kana),
+                        Fact(
+                            _("Address"),
+                            f"〒{order.postal_code[:3]}-{order.postal_code[3:]} "
+                            f"{order.prefecture}{order.city}{order.street}{building}",
+                        ),
+                        Fact(_("Phone"), order.phone, f"tel:{order.phone}", mono=True),
+                        Fact(_("Mail"), order.email, f"mailto:{order.email}"),
+                        Fact(_("Wished day"), order.wished_on or _("none")),
+                        Fact(_("Language"), order.language),
+                    ],
+                ),
+                Card(
+                    _("What happened"),
+                    [
+                        Fact(_("Placed"), jst(order.placed_at)),
+                        Fact(_("Paid"), jst(order.paid_at)),
+                        Fact(_("Recorded"), jst(order.recorded_at)),
+                        Fact(_("Complete"), jst(order.completed_at)),
+                        *([Fact(_("Pay by"), jst(order.pay_by))] if order.status == "placed" else []),
+                        *([Fact(_("Withdrawn"), jst(order.withdrawn_at))] if order.withdrawn_at else []),
+                    ],
+                ),
+            ],
+            tables=[
+                Table(_("Lines"), lines),
+                Table(
+                    _("Payment attempts"),
+                    [
+                        (
+                            Fact("№", attempt.number, link(request, "payment", "attempt", attempt.pk)),
+                            Fact(
+                                _("Outcome"),
+                                attempt.get_outcome_display(),
+                                state="complete" if attempt.outcome == Outcome.PAID else attempt.outcome,
+                            ),
+                            Fact(
+                                _("Card"),
+                                f"{attempt.card_brand.upper()} ****{attempt.card_last4}" if attempt.card_last4 else "–",
+                            ),
+                            Fact(_("Decline"), attempt.decline_code or "–", mono=True),
+                            Fact(_("Charge"), attempt.charge or "–", mono=True),
+                            Fact(_("Asked"), jst(attempt.asked_at)),
+                        )
+                        for attempt in order.payment_attempts.all()
+                    ],
+                    _("Nobody has pressed the order button."),
+                ),
+                Table(
+                    _("Executions"),
+                    [
+                        (
+                            Fact(_("Name"), execution.name, link(request, "engines", "execution", execution.pk), mono=True),
+                            Fact(_("Status"), execution.get_status_display(), state=execution.status),
+                            Fact(_("Asked by"), execution.who or labels.knock(execution.knock)),
+                            Fact(_("Started"), jst(execution.started_at)),
+                            Fact(
+                                _("Stopped at"),
+                                labels.state(execution.position) if execution.status == "FAILED" else "–",
+                            ),
+                        )
+                        for execution in executions
+                    ],
+                ),
+                Table(
+                    _("Ledger"),
+                    [
+                        (
+                            Fact(_("Step"), labels.state(done.step)),
+                            Fact(_("Answer"), done.answer.get("outcome", "–"), mono=True),
+                            Fact(_("Attempt"), done.attempt or "–", number=True),
+                            Fact(
+                                _("Done by"),
+                                done.execution,
+                                link(request, "engines", "execution", numbers.get(done.execution)),
+                                mono=True,
+                            ),
+                            Fact(_("Took"), lasted(round((done.ended_at - done.began_at).total_seconds() * 1000)), number=True),
+                            Fact(_("At"), f"{timezone.localtime(done.ended_at):%Y-%m-%d %H:%M:%S}"),
+                        )
+                        for done in order.ledger.all()
+                    ],
+                    _("No step has finished yet."),
+                ),
+                Table(
+                    _("Deliveries"),
+                    [
+                        (
+                            Fact("№", delivery.number, link(request, "fulfilment", "delivery", delivery.pk)),
+                            Fact(_("State"), delivery.get_state_display(), state=delivery.state),
+                            Fact(_("Parcel"), f"{delivery.get_temperature_display()} {delivery.size}"),
+                            Fact(_("Tracking number"), delivery.tracking_number or "–", mono=True),
+                            Fact(_("Shipped"), jst(delivery.shipped_at)),
+                        )
+                        for delivery in order.deliveries.order_by("number")
+                    ],
+                    _("There is no delivery slip yet: it is written when the paid order is recorded."),
+                ),
+                Table(
+                    _("Mails"),
+                    [
+                        (
+                            Fact(_("Subject"), mail.subject, link(request, "notify", "mail", mail.pk)),
+                            Fact(_("Written"), jst(mail.written_at)),
+                            Fact(_("Sent"), jst(mail.sent_at)),
+                        )
+                        for mail in order.mails.all()
+                    ],
+                    _("No mail has been written yet."),
+                ),
+            ],
+            more={
+                "stripe_link": at_stripe.payment(order.intent.stripe_id),
+                "case": order.cases.filter(closed_at=None).first(),
+            },
+        )
+
+
+def _without_spaces(name: str) -> Replace:
+    return Replace(Replace(F(name), Value(" "), Value("")), Value("　"), Value(""))
