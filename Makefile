@@ -27,7 +27,9 @@ run: $(VENV)/installed ## open the shop on http://127.0.0.1:8000 (Ctrl-C closes 
 	@exec $(BIN)/python -m todoku run
 
 test: $(VENV)/installed-dev ## run every test (under 10 minutes on 2 cores)
-	@exec $(BIN)/python -m pytest -n $${TODOKU_TEST_PROCESSES:-auto} --dist loadfile $(ARGS)
+	@state=$$(mktemp -d "$${TMPDIR:-/tmp}/todoku-test.XXXXXX"); \
+	trap 'for _ in {1..50}; do [ -e "$$state/postgres/postmaster.pid" ] || break; sleep 0.1; done; rm -rf "$$state" || true' EXIT; \
+	TODOKU_VAR="$$state" $(BIN)/python -m pytest -n $${TODOKU_TEST_PROCESSES:-auto} --dist loadfile $(ARGS)
 
 check: $(VENV)/installed-dev ## check style, types, imports, settings, migrations, words, flows and locks
 	@exec $(BIN)/python -m tests.house.check
@@ -61,13 +63,14 @@ command -v $(PYTHON) >/dev/null 2>&1 || { echo 'make: there is no $(PYTHON). Tod
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1), but Todoku needs Python 3.11 or newer. Name one: PYTHON=python3.12 make run" >&2; exit 2; }
 endef
 
-# The environment's Python is asked too: PYTHON=... with another version than last time makes it anew.
-ifneq ($(wildcard $(BIN)/python),)
-ifneq ($(origin PYTHON),file)
-ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2])' 2>/dev/null),$(shell $(BIN)/python -c 'import sys; print(sys.version_info[:2])' 2>/dev/null))
+# The environment is made anew when its Python is gone, or when PYTHON=... names another version than last time.
+ifneq ($(wildcard $(VENV)/made),)
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
+HAS := $(shell $(BIN)/python -c '$(VERSION)' 2>/dev/null)
+WANTS := $(if $(filter file,$(origin PYTHON)),$(HAS),$(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null))
+ifeq ($(and $(HAS),$(filter $(HAS),$(WANTS))),)
 ANEW := --clear
 .PHONY: $(VENV)/made
-endif
 endif
 endif
 
@@ -78,11 +81,11 @@ $(VENV)/made:
 	@$(PYTHON) -m venv $(ANEW) $(VENV)
 	@touch $@
 
-$(VENV)/installed: requirements.lock pyproject.toml | $(VENV)/made
+$(VENV)/installed: requirements.lock $(VENV)/made
 	@$(call install,requirements.lock)
 	@touch $@
 
-$(VENV)/installed-dev: requirements-dev.lock pyproject.toml | $(VENV)/made
+$(VENV)/installed-dev: requirements-dev.lock $(VENV)/made
 	@$(call install,requirements-dev.lock)
 	@touch $(VENV)/installed $@
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tests.house import rules
 
+#: Lines shown of what one check says; the first ones tell enough to begin with.
+MOST_LINES = 60
 PYTHON = [sys.executable, "-m"]
 #: A production shop's environment, with keys that open nothing.
 PRODUCTION = {
@@ -85,7 +87,10 @@ def main() -> int:
             print(f"{'wrong' if said else 'good '}  {name}", flush=True)
             if said:
                 wrong += 1
-                print("\n".join(f"       {line}" for line in said.splitlines()), flush=True)
+                lines = said.splitlines()
+                print("\n".join(f"       {line}" for line in lines[:MOST_LINES]), flush=True)
+                if len(lines) > MOST_LINES:
+                    print(f"       … and {len(lines) - MOST_LINES} lines more", flush=True)
     print(f"{len(chosen) - wrong} passed, {wrong} failed")
     return 1 if wrong else 0
 
