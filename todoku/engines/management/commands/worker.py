@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connections
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.worker import Worker
 
 from todoku.engines.poller import look_again
 
@@ -44,35 +45,40 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
     assert isinstance(app.connector, DjangoConnector)
     worker_app = app.with_connector(app.connector.get_worker_connector())
     async with worker_app.open_async():
+        worker = Worker(
+            worker_app,
+            concurrency=concurrency,
+            wait=wait,
+            fetch_job_polling_interval=1.0,
+            update_heartbeat_interval=dead_after / 4,
+            stalled_worker_timeout=dead_after,
+            delete_jobs="successful",
+            shutdown_graceful_timeout=8,
+            install_signal_handlers=signals,
+        )
         # At start too: a worker that was killed a minute ago has left its plays behind.
         chores = [
-            asyncio.create_task(_rescue(worker_app, dead_after)),
+            asyncio.create_task(_rescue(worker, dead_after)),
             asyncio.create_task(_look_again(settings.LOOK_EVERY)),
         ]
         try:
-            await worker_app.run_worker_async(
-                concurrency=concurrency,
-                wait=wait,
-                fetch_job_polling_interval=1.0,
-                update_heartbeat_interval=dead_after / 4,
-                stalled_worker_timeout=dead_after,
-                delete_jobs="successful",
-                shutdown_graceful_timeout=8,
-                install_signal_handlers=signals,
-            )
+            await worker.run()
         finally:
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
 
 
-async def _rescue(worker_app: procrastinate.App, dead_after: float) -> None:
+async def _rescue(worker: Worker, dead_after: float) -> None:
     """Give the jobs of workers that show no sign of life to those that do."""
+    manager = worker.app.job_manager
     while True:
         try:
-            for job in await worker_app.job_manager.get_stalled_jobs(seconds_since_heartbeat=dead_after):
-                log.warning("a worker has died; its job %s goes on here", job.call_string)
-                await worker_app.job_manager.retry_job(job)
+            for job in await manager.get_stalled_jobs(seconds_since_heartbeat=dead_after):
+                # After a sleep of the whole machine our own sign of life is old too, but we are not dead.
+                if job.worker_id is None or job.worker_id != worker.worker_id:
+                    log.warning("a worker has died; its job %s goes on here", job.call_string)
+                    await manager.retry_job(job)
         except procrastinate.exceptions.ProcrastinateException as error:
             log.warning("could not look for orphaned jobs: %s", error)
         await asyncio.sleep(dead_after / 4)
