@@ -59,6 +59,8 @@ def listening(host: str, port: int, what: str = "port") -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host.strip("[]"), port))
+        # From here on callers wait in line instead of being refused, though the server is still starting.
+        opened.listen(2048)
     except OSError as wrong:
         opened.close()
         raise CannotServe(

@@ -111,12 +111,15 @@ def delete(call: Call) -> Json:
 
 def configure(store: Store, webhooks: tuple[Webhook, ...], now: int) -> None:
     """Makes the endpoints of the start-up settings what they are now; those made over the API stay."""
+    made: dict[str, int] = {}
     for row in list(store.table("webhook_endpoints").oldest_first()):
         if row["id"].startswith("we_configured"):
+            made[row["id"]] = row["created"]
             store.delete("webhook_endpoints", row["id"])
     for number, webhook in enumerate(webhooks, start=1):
         _check_url(webhook.url)
-        _put(store, f"we_configured{number}", webhook.url, list(webhook.events), webhook.secret, now)
+        id = f"we_configured{number}"
+        _put(store, id, webhook.url, list(webhook.events), webhook.secret, made.get(id, now))
 
 
 def wants(endpoint: Json, type: str) -> bool:
