@@ -483,6 +483,8 @@ class Shop:
             say()
             say("    Your own Stripe account is used. So that its events arrive here, run in another terminal:")
             say(f"      stripe listen --forward-to 127.0.0.1:{chosen.port}/webhooks/stripe/")
+        if chosen.production:
+            say(_row("", "a first operator: python -m todoku createsuperuser"))
         if not chosen.loopback and not chosen.production:
             say()
             say("    Careful: others on your network can reach this shop.")
