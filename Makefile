@@ -29,7 +29,7 @@ run: $(VENV)/installed ## open the shop on http://127.0.0.1:8000 (Ctrl-C closes 
 test: $(VENV)/installed-dev ## run every test (under 10 minutes on 2 cores)
 	@state=$$(mktemp -d "$${TMPDIR:-/tmp}/todoku-test.XXXXXX"); \
 	trap 'for _ in {1..50}; do [ -e "$$state/postgres/postmaster.pid" ] || break; sleep 0.1; done; rm -rf "$$state" || true' EXIT; \
-	TODOKU_VAR="$$state" $(BIN)/python -m pytest -n $${TODOKU_TEST_PROCESSES:-auto} --dist loadfile $(ARGS)
+	TODOKU_VAR="$$state" $(BIN)/python -m pytest -n $${TODOKU_TEST_PROCESSES:-auto} --dist loadgroup $(ARGS)
 
 check: $(VENV)/installed-dev ## check style, types, imports, settings, migrations, words, flows and locks
 	@exec $(BIN)/python -m tests.house.check

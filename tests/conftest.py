@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from rehearsal.api import Rehearsal
 from tests import stripe_door
 from todoku.catalog.models import Product
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay together in one process; those that need the open shop share one (--dist loadgroup)."""
+    for item in items:
+        path = Path(item.path)
+        if path.parent.name == "open_shop":
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group("open_shop"))
+        else:
+            item.add_marker(pytest.mark.xdist_group(str(path)))
 
 
 @pytest.fixture

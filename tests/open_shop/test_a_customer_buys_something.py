@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser import shopper
-from tests.browser.conftest import OpenShop
+from tests.open_shop import shopper
+from tests.open_shop.conftest import OpenShop
 
 CRAB = "KANI-KEGANI-500"
 

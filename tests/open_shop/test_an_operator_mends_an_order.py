@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser import shopper
-from tests.browser.conftest import OpenShop
+from tests.open_shop import shopper
+from tests.open_shop.conftest import OpenShop
 
 
 def log_in(desk: Page) -> None:
@@ -51,7 +51,7 @@ def test_only_the_mail_is_sent_when_the_operator_presses_resume(
     assert link is not None
     desk.goto(link[0])
     expect(desk.locator("main, #main, body").first).to_contain_text("SendMail")
-    desk.locator("[data-test=resume]").first.click()
+    desk.locator(".tk-resume button").click()
     open_shop.wait_for("SELECT 1 FROM order_order WHERE id = %s AND status = 'complete'", order)
 
     assert len(open_shop.mails("no-mail-yet@example.com")) == 1
