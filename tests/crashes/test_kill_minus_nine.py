@@ -8,7 +8,6 @@ worker comes, finds them all, and carries them through.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 

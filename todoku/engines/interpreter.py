@@ -52,9 +52,9 @@ def put(data: Any, path: str | None, result: Any) -> Any:
     changed = copy.deepcopy(data)
     here = changed
     for name in names[:-1]:
-        here = here.setdefault(name, {})
-        if not isinstance(here, dict):
-            raise RuntimeFailure(f"the data have no room at {path}")
+        here = here.setdefault(name, {}) if isinstance(here, dict) else None
+    if not isinstance(here, dict):
+        raise RuntimeFailure(f"the data have no room at {path}")
     here[names[-1]] = result
     return changed
 

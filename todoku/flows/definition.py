@@ -13,10 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-#: The Task states after which money may have been taken: nothing from here on may have a Catch, because a
+#: The steps after which money may have been taken: nothing from here on may have a Catch, because a
 #: caught error that ends in Fail cannot be redriven on AWS.
 MONEY: Final = frozenset({"TakePayment"})
 
+#: The greatest number of seconds, or of tries (docs.aws.amazon.com/step-functions, Wait and Retry).
+_MOST: Final = 99_999_999
 _PATH: Final = re.compile(r"\$(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _CONTEXT: Final = re.compile(r"\$\$(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 _ERROR_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
@@ -64,7 +66,10 @@ class Retrier:
 
     def wait(self, tries: int, luck: float) -> float:
         """Seconds before the next try, after ``tries`` failed ones; ``luck`` in 0..1 draws the full jitter."""
-        seconds = self.interval * self.backoff ** (tries - 1)
+        try:
+            seconds = self.interval * self.backoff ** (tries - 1)
+        except OverflowError:
+            seconds = float("inf")
         if self.longest is not None:
             seconds = min(seconds, self.longest)
         return seconds * luck if self.jitter else seconds
@@ -159,8 +164,9 @@ def read(text: str, *, steps: Iterable[str] | None = None, money: Iterable[str] 
     may name a step that this version no longer has: then the play fails and a person decides).
     """
     try:
-        found = json.loads(text, object_pairs_hook=_no_doubles)
-    except json.JSONDecodeError as error:
+        found = json.loads(text, object_pairs_hook=_no_doubles, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits and a nest of thousands of brackets end here too.
         raise DefinitionRefused("(definition)", f"not JSON: {error}") from error
     _known(found, "(definition)", {"Comment", "StartAt", "States", "QueryLanguage", "TimeoutSeconds", "Version"})
     if found.get("QueryLanguage", "JSONPath") != "JSONPath":
@@ -174,7 +180,7 @@ def read(text: str, *, steps: Iterable[str] | None = None, money: Iterable[str] 
         raise DefinitionRefused("(definition)", "States must name at least one state")
     states = {name: _state(name, body) for name, body in bodies.items()}
     start = found.get("StartAt")
-    if start not in states:
+    if not isinstance(start, str) or start not in states:
         raise DefinitionRefused("(definition)", f"StartAt names {start!r}, which is not a state")
     for state in states.values():
         for target in _targets(state):
@@ -208,6 +214,10 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _known(body: Any, name: str, fields: Iterable[str]) -> None:
     if not isinstance(body, dict):
         raise DefinitionRefused(name, "must be an object")
@@ -220,7 +230,7 @@ def _state(name: str, body: Any) -> State:
     if not 0 < len(name) <= 80:
         raise DefinitionRefused(name[:80], "a state's name has 1 to 80 characters")
     kind = body.get("Type") if isinstance(body, dict) else None
-    if kind not in _FIELDS:
+    if not isinstance(kind, str) or kind not in _FIELDS:
         raise DefinitionRefused(name, f"Type {kind!r} is outside the subset this house plays")
     _known(body, name, _FIELDS[kind])
     if kind == "Choice":
@@ -255,7 +265,10 @@ def _task(name: str, body: dict[str, Any], goes_on: str | None) -> Task:
     if not isinstance(retriers, list) or not retriers:
         raise DefinitionRefused(name, "every Task has Retry")
     retry = tuple(_retrier(name, found) for found in retriers)
-    catch = tuple(_catcher(name, found) for found in body.get("Catch", []))
+    catchers = body.get("Catch", [])
+    if not isinstance(catchers, list):
+        raise DefinitionRefused(name, "Catch must be a list")
+    catch = tuple(_catcher(name, found) for found in catchers)
     for errors in ([r.errors for r in retry], [c.errors for c in catch]):
         if any("States.ALL" in each for each in errors[:-1]):
             raise DefinitionRefused(name, "States.ALL must come last: what stands behind it is never reached")
@@ -370,10 +383,11 @@ def _number(
     value = body.get(field_name, default)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < least or (
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= _MOST or (
         whole and not isinstance(value, int)
     ):
-        raise DefinitionRefused(name, f"{field_name} must be a {'whole ' if whole else ''}number from {least:g}")
+        kind = "whole number" if whole else "number"
+        raise DefinitionRefused(name, f"{field_name} must be a {kind} from {least:g} to {_MOST}")
     return value
 
 
@@ -419,7 +433,8 @@ def _reachable(states: Mapping[str, State], start: str) -> set[str]:
 
 
 def _no_catch_after(states: Mapping[str, State], money: Iterable[str]) -> None:
-    for name in set(money) & set(states):
+    paying = set(money)
+    for name in [n for n, s in states.items() if isinstance(s, Task) and s.parameters["step"] in paying]:
         for after in sorted(_reachable(states, name)):
             state = states[after]
             if isinstance(state, Task) and state.catch:
