@@ -28,6 +28,9 @@ def prepare(quote: Quote) -> Intent:
     Talks to Stripe: call it outside a transaction. Raises ``Unavailable`` when Stripe does not answer: nothing
     was charged, and asking again later finds the same intent.
     """
+    standing = Intent.objects.filter(quote=quote, ready=True, canceled_at=None).order_by("-created_at").first()
+    if standing is not None:
+        return standing
     for _ in range(2):
         intent = _find_or_write(quote)
         if intent.ready:
