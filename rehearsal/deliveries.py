@@ -124,7 +124,7 @@ class Deliveries:
         self._threads: list[threading.Thread] = []
         self._stopping = False
         for row in rehearsal.store.table("deliveries").oldest_first():
-            if row["state"] != "delivered":
+            if row["state"] in ("waiting", "given_up"):
                 self._undelivered[row["event"]] = self._undelivered.get(row["event"], 0) + 1
             if row["state"] == "waiting":
                 self._push(row["next_at"], row["id"])
@@ -149,13 +149,34 @@ class Deliveries:
             if event is None:
                 raise KeyError(event_id)
             count = 0
-            for endpoint in self._rehearsal.store.table("webhook_endpoints").rows.values():
+            for endpoint in list(self._rehearsal.store.table("webhook_endpoints").rows.values()):
                 if endpoint_id in (None, endpoint["id"]) and webhook_endpoints.wants(endpoint, event["type"]):
+                    if not self._supersede(event_id, endpoint["id"]):
+                        pending = self._rehearsal.store.table("events").rows[event_id]["pending_webhooks"]
+                        self._rehearsal.store.change("events", event_id, pending_webhooks=pending + 1)
                     self._plan_one(event, endpoint, self._rehearsal.clock.now())
                     count += 1
             self._rehearsal.store.commit()
             self._wake.notify_all()
             return count
+
+    def _supersede(self, event_id: str, endpoint_id: str) -> bool:
+        """Puts aside what is still undelivered of an event to an endpoint; a new delivery takes its place."""
+        store, found = self._rehearsal.store, False
+        for row in list(store.table("deliveries").rows.values()):
+            undelivered = row["state"] in ("waiting", "given_up")
+            if row["event"] == event_id and row["endpoint"] == endpoint_id and undelivered:
+                store.change("deliveries", row["id"], state="superseded", next_at=None)
+                self._settled(event_id)
+                found = True
+        return found
+
+    def _settled(self, event_id: str) -> None:
+        left = self._undelivered.get(event_id, 1) - 1
+        if left > 0:
+            self._undelivered[event_id] = left
+        else:
+            self._undelivered.pop(event_id, None)
 
     def undelivered_events(self) -> set[str]:
         """Answers the ids of the events that some endpoint has not accepted yet."""
@@ -255,7 +276,7 @@ class Deliveries:
         rehearsal = self._rehearsal
         with rehearsal.lock:
             delivery = rehearsal.store.get("deliveries", delivery_id)
-            if delivery is None:
+            if delivery is None or delivery["state"] != "waiting":
                 return
             event = rehearsal.store.get("events", delivery["event"])
             endpoint = rehearsal.store.get("webhook_endpoints", delivery["endpoint"])
@@ -274,7 +295,7 @@ class Deliveries:
         sent = self._sender(endpoint["url"], body, headers)
         with rehearsal.lock:
             current = rehearsal.store.get("deliveries", delivery_id)
-            if current is not None:
+            if current is not None and current["state"] == "waiting":
                 self._record(current, sent, time.perf_counter() - began)
 
     def _record(self, delivery: Json, sent: Sent, seconds: float, give_up: bool = False) -> None:
@@ -308,11 +329,7 @@ class Deliveries:
                 self._wake.notify()
         if sent.accepted:
             event_id = delivery["event"]
-            left = self._undelivered.get(event_id, 1) - 1
-            if left > 0:
-                self._undelivered[event_id] = left
-            else:
-                self._undelivered.pop(event_id, None)
+            self._settled(event_id)
             event = rehearsal.store.get("events", event_id)
             if event is not None and event["pending_webhooks"] > 0:
                 rehearsal.store.change("events", event_id, pending_webhooks=event["pending_webhooks"] - 1)

@@ -6,6 +6,7 @@ put before. That is why an event can keep the object as it was without copying i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -73,9 +74,11 @@ class Store:
         self._dirty: dict[tuple[str, str], Json | None] = {}
         self._file: int | None = None
         self._path: Path | None = None
+        self._lock: int | None = None
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
             os.chmod(directory, 0o700)
+            self._lock = _lock(directory)
             self._path = directory / "journal.jsonl"
             self._read(self._path)
             self._rewrite(self._path)
@@ -133,6 +136,9 @@ class Store:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _read(self, path: Path) -> None:
         if not path.exists():
@@ -161,3 +167,18 @@ class Store:
         if self._file is not None:
             os.close(self._file)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+class InUse(ValueError):
+    """Another process has the state open; two writers would spoil it."""
+
+
+def _lock(directory: Path) -> int:
+    """Holds the directory for this process; the hold ends with the process, however it ends."""
+    held = os.open(directory / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise InUse(f"another rehearsal is using the state in {directory}; stop it first") from None
+    return held

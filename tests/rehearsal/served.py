@@ -53,9 +53,7 @@ class Served:
 
     def control(self, method: str, path: str, given: Any = None) -> Any:
         body = json.dumps(given) if given is not None else b""
-        status, _, text = self.call(
-            method, f"/_rehearsal/{path}", body, {"Content-Type": "application/json"}
-        )
+        status, _, text = self.call(method, f"/_rehearsal/{path}", body, {"Content-Type": "application/json"})
         assert status == 200, (status, text)
         return json.loads(text)
 

@@ -30,7 +30,8 @@ document.getElementById("pay").addEventListener("click", async () => {{
     return_url: location.origin + "/back",
     payment_method_data: {{ billing_details: {{ name: "届 花子", email: "h@example.com" }} }} }} }});
   if (made.error) return say({{ step: "token", ...made.error }});
-  say({{ step: "token", id: made.confirmationToken.id, last4: made.confirmationToken.payment_method_preview.card.last4 }});
+  const made_of = made.confirmationToken;
+  say({{ step: "token", id: made_of.id, last4: made_of.payment_method_preview.card.last4 }});
 }});
 window.next = async (secret) => {{
   const result = await stripe.handleNextAction({{ clientSecret: secret }});

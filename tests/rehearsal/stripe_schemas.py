@@ -151,7 +151,9 @@ class _Writer:
             return {"type": "object", "additionalProperties": values}
         if origin is stripe.ListObject:
             return self._list(arguments[0], module)
-        if typing_extensions.is_typeddict(kind) or (isinstance(kind, type) and issubclass(kind, stripe.StripeObject)):
+        if typing_extensions.is_typeddict(kind) or (
+            isinstance(kind, type) and issubclass(kind, stripe.StripeObject)
+        ):
             return self._object(kind)
         return {}
 
@@ -224,7 +226,9 @@ class _Writer:
             if typing_extensions.is_typeddict(kind):
                 definition["required"] = sorted(set(kind.__required_keys__) & set(fields))
             elif not self.loose:
-                definition["required"] = sorted(f for f, a in fields.items() if not self._may_be_null(a, module))
+                definition["required"] = sorted(
+                    f for f, a in fields.items() if not self._may_be_null(a, module)
+                )
             self.definitions[name] = definition
         return {"$ref": "#/$defs/" + name}
 
@@ -339,7 +343,9 @@ def check_error(status: int, body: Json) -> None:
     if set(body) != {"error"}:
         raise Unfit(f"an error answers one field, error, not {sorted(body)}")
     error = body["error"]
-    _verify(_compiled(("stripe._error_object", "ErrorObject"), False, True, False), error, f"the {status} error")
+    _verify(
+        _compiled(("stripe._error_object", "ErrorObject"), False, True, False), error, f"the {status} error"
+    )
     code = error.get("code")
     if code is not None and code not in error_codes():
         raise Unfit(f"{code!r} is not an error code of Stripe's API")

@@ -112,9 +112,13 @@ def token(page: Page, number: str) -> str:
     return said(page)["id"]
 
 
-def test_a_card_becomes_a_token_and_its_number_never_reaches_the_shop_s_page(page: Page, served: Served) -> None:
+def test_a_card_becomes_a_token_and_its_number_never_reaches_the_shop_s_page(
+    page: Page, served: Served
+) -> None:
     sent: list[str] = []
-    page.on("request", lambda request: sent.append(f"{request.method} {request.url} {request.post_data or ''}"))
+    page.on(
+        "request", lambda request: sent.append(f"{request.method} {request.url} {request.post_data or ''}")
+    )
     id = token(page, "4242424242424242")
     form = page.frame_locator("#payment iframe")
     assert form.locator("#number").input_value() == "4242 4242 4242 4242"
@@ -229,7 +233,5 @@ def test_mistakes_in_the_shop_s_code_are_told_plainly(page: Page) -> None:
         }"""
     )
     assert tried == ["IntegrationError"] * 6
-    early = page.evaluate(
-        "stripe.createConfirmationToken({ elements }).then(() => 'made', (e) => e.message)"
-    )
+    early = page.evaluate("stripe.createConfirmationToken({ elements }).then(() => 'made', (e) => e.message)")
     assert "submit() must be called" in early

@@ -39,7 +39,9 @@ def test_every_number_has_a_right_check_digit(card: Card) -> None:
 
 
 @pytest.mark.parametrize("card", SUCCEED, ids=by_name)
-def test_a_card_that_succeeds_is_charged(card: Card, rehearsal: Rehearsal, client: stripe.StripeClient) -> None:
+def test_a_card_that_succeeds_is_charged(
+    card: Card, rehearsal: Rehearsal, client: stripe.StripeClient
+) -> None:
     token = from_browser(rehearsal, card.number, cvc="1234" if card.brand == "amex" else "123")
     intent = client.v1.payment_intents.create({"amount": 5400, "currency": "jpy"})
     paid = client.v1.payment_intents.confirm(

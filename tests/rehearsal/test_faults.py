@@ -89,7 +89,13 @@ def test_an_impatient_caller_times_out_and_it_is_done_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"kind": "other"}, {"kind": "slow_before"}, {"kind": "drop_after", "times": 0}, {"kind": "slow_after", "seconds": 1e9}]
+    "wrong",
+    [
+        {"kind": "other"},
+        {"kind": "slow_before"},
+        {"kind": "drop_after", "times": 0},
+        {"kind": "slow_after", "seconds": 1e9},
+    ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011

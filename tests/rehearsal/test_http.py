@@ -76,7 +76,9 @@ def test_a_payment_goes_through_over_http(served: Served) -> None:
     assert caught.value.headers["Request-Id"].startswith("req_")
     declined = client.v1.payment_intents.create({"amount": 5400, "currency": "jpy"})
     with pytest.raises(stripe.CardError):
-        client.v1.payment_intents.confirm(declined.id, {**PAY, "payment_method": "pm_card_visa_chargeDeclined"})
+        client.v1.payment_intents.confirm(
+            declined.id, {**PAY, "payment_method": "pm_card_visa_chargeDeclined"}
+        )
 
 
 def test_health_is_told(served: Served) -> None:
@@ -124,7 +126,8 @@ def test_slow_confirms_do_not_wait_for_one_another(served: Served) -> None:
     try:
         began = time.monotonic()
         threads = [
-            threading.Thread(target=lambda id=id: served.client().v1.payment_intents.confirm(id, PAY)) for id in ids
+            threading.Thread(target=lambda id=id: served.client().v1.payment_intents.confirm(id, PAY))
+            for id in ids
         ]
         for thread in threads:
             thread.start()
@@ -141,7 +144,9 @@ def test_slow_confirms_do_not_wait_for_one_another(served: Served) -> None:
 
 def test_webhooks_arrive_over_a_kept_connection_and_again_after_a_500() -> None:
     shop = Shop(fail=1)
-    served = Served("--webhook", shop.url, "--webhook-events", "payment_intent.created,payment_intent.succeeded")
+    served = Served(
+        "--webhook", shop.url, "--webhook-events", "payment_intent.created,payment_intent.succeeded"
+    )
     try:
         client = served.client()
         for _ in range(10):
@@ -174,7 +179,9 @@ def test_webhooks_wait_for_a_shop_that_is_down_and_survive_kill_9(tmp_path: Path
     try:
         client = served.client()
         assert client.v1.payment_intents.retrieve(intent.id).status == "succeeded"
-        again = client.v1.payment_intents.create({"amount": 5400, "currency": "jpy"}, {"idempotency_key": "k"})
+        again = client.v1.payment_intents.create(
+            {"amount": 5400, "currency": "jpy"}, {"idempotency_key": "k"}
+        )
         assert again.id == intent.id
         served.control("POST", "clock", {"advance": 3600})
         undelivered = client.v1.events.list({"delivery_success": False}).data
@@ -231,7 +238,10 @@ def test_a_host_that_others_could_reach_is_refused() -> None:
 
 def test_a_taken_port_is_told_in_one_sentence(served: Served) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "rehearsal", "--port", str(served.port)], capture_output=True, text=True, timeout=20
+        [sys.executable, "-m", "rehearsal", "--port", str(served.port)],
+        capture_output=True,
+        text=True,
+        timeout=20,
     )
     assert done.returncode == 2
     assert f"port {served.port}" in done.stderr
@@ -248,7 +258,11 @@ def test_mail_is_kept_shown_and_refused_on_demand(tmp_path: Path) -> None:
     port = free_port()
     served = Served("--smtp-port", str(port), "--state", str(tmp_path))
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = "shop@example.com", "hanako@example.com", "ご注文ありがとうございます"
+    mail["From"], mail["To"], mail["Subject"] = (
+        "shop@example.com",
+        "hanako@example.com",
+        "ご注文ありがとうございます",
+    )
     mail["Message-ID"] = "<42@shop>"
     mail.set_content("届 花子 様\nhttp://127.0.0.1:8000/orders/x?a=1&b=2")
     mail.add_alternative("<p onclick='x()'>毛蟹</p><script>alert(1)</script>", subtype="html")
@@ -260,7 +274,11 @@ def test_mail_is_kept_shown_and_refused_on_demand(tmp_path: Path) -> None:
     try:
         send()
         (kept,) = served.control("GET", "mails")["mails"]
-        assert (kept["subject"], kept["to"], kept["message_id"]) == (mail["Subject"], ["hanako@example.com"], "<42@shop>")
+        assert (kept["subject"], kept["to"], kept["message_id"]) == (
+            mail["Subject"],
+            ["hanako@example.com"],
+            "<42@shop>",
+        )
         assert "届 花子 様" in kept["text"]
         _, _, page = served.call("GET", f"/mail/{kept['id']}")
         assert 'href="http://127.0.0.1:8000/orders/x?a=1&amp;b=2"' in page
@@ -276,7 +294,7 @@ def test_mail_is_kept_shown_and_refused_on_demand(tmp_path: Path) -> None:
             with pytest.raises(error) as caught:
                 send()
             if mode != "closed":
-                (code, _), = caught.value.recipients.values()  # type: ignore[union-attr]
+                ((code, _),) = caught.value.recipients.values()  # type: ignore[union-attr]
                 assert code == (451 if mode == "later" else 550)
         served.control("POST", "mails/refusal", {"mode": None})
         send()
@@ -311,16 +329,28 @@ def test_every_panel_page_opens_and_escapes_what_came_from_outside(served: Serve
 
 def test_the_panel_s_forms_work_and_refuse_other_sites(served: Served) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    for given in ({}, {"Origin": "https://evil.test"}, {"Referer": "https://evil.test/x"}, {"Origin": "null"}):
+    for given in (
+        {},
+        {"Origin": "https://evil.test"},
+        {"Referer": "https://evil.test/x"},
+        {"Origin": "null"},
+    ):
         for path in ("/steer/reset", "/steer/faults", "/steer/clock", "/mail/empty", "/mail/refusal"):
             assert served.call("POST", path, "", {**form, **given})[0] == 403
     own = {**form, "Origin": served.url}
-    assert served.call("POST", "/steer/faults", "call=0&kind=drop_after&times=always&seconds=5", own)[0] == 303
+    assert (
+        served.call("POST", "/steer/faults", "call=0&kind=drop_after&times=always&seconds=5", own)[0] == 303
+    )
     (rule,) = served.control("GET", "faults")["faults"]
     assert (rule["path"], rule["kind"], rule["times"]) == ("*/confirm", "drop_after", None)
     assert served.call("POST", "/steer/faults/clear", "", own)[0] == 303
     assert served.control("GET", "faults")["faults"] == []
-    for wrong in ("call=99&kind=drop_after", "call=0&kind=other", "call=x", "call=0&kind=slow_after&seconds=0"):
+    for wrong in (
+        "call=99&kind=drop_after",
+        "call=0&kind=other",
+        "call=x",
+        "call=0&kind=slow_after&seconds=0",
+    ):
         assert served.call("POST", "/steer/faults", wrong, own)[0] == 400
     assert served.call("POST", "/steer/clock", "amount=x&unit=1", own)[0] == 400
     before = served.control("GET", "clock")["offset"]
@@ -334,7 +364,8 @@ def test_the_bank_s_question_takes_answers_from_its_own_page_only(served: Served
     client = served.client()
     intent = client.v1.payment_intents.create({"amount": 5400, "currency": "jpy"})
     waiting = client.v1.payment_intents.confirm(
-        intent.id, {"payment_method": "pm_card_threeDSecure2Required", "return_url": "http://127.0.0.1:1/back"}
+        intent.id,
+        {"payment_method": "pm_card_threeDSecure2Required", "return_url": "http://127.0.0.1:1/back"},
     )
     path = waiting.next_action.redirect_to_url.url.removeprefix(served.url)
     assert served.call("POST", path, "answer=pass", {"Origin": "https://evil.test"})[0] == 403

@@ -104,7 +104,9 @@ def test_a_401_is_not_kept(rehearsal: Rehearsal) -> None:
     assert post(rehearsal, "k").status == 200
 
 
-def test_a_lost_answer_is_found_again_under_its_key(rehearsal: Rehearsal, client: stripe.StripeClient) -> None:
+def test_a_lost_answer_is_found_again_under_its_key(
+    rehearsal: Rehearsal, client: stripe.StripeClient
+) -> None:
     rehearsal.faults.set(Fault("drop_after", path="/v1/payment_intents"))
     with pytest.raises(stripe.APIConnectionError):
         client.v1.payment_intents.create({"amount": 5400, "currency": "jpy"}, {"idempotency_key": "k"})

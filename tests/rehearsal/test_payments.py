@@ -19,7 +19,7 @@ def refusal(client: stripe.StripeClient, **params: object) -> stripe.InvalidRequ
 
 
 def test_the_api_version_is_the_installed_sdk_s() -> None:
-    assert version.API_VERSION == stripe.api_version
+    assert stripe.api_version == version.API_VERSION
 
 
 def test_a_new_intent_waits_for_a_payment_method(client: stripe.StripeClient) -> None:
@@ -74,7 +74,9 @@ def test_the_amount_of_a_paid_intent_cannot_be_changed(client: stripe.StripeClie
     with pytest.raises(stripe.InvalidRequestError) as caught:
         client.v1.payment_intents.update(paid.id, {"amount": 1000})
     assert caught.value.code == "payment_intent_unexpected_state"
-    assert client.v1.payment_intents.update(paid.id, {"metadata": {"note": "late"}}).metadata["note"] == "late"
+    assert (
+        client.v1.payment_intents.update(paid.id, {"metadata": {"note": "late"}}).metadata["note"] == "late"
+    )
 
 
 def test_a_paid_intent_cannot_be_confirmed_or_canceled(client: stripe.StripeClient, pay) -> None:
@@ -112,9 +114,14 @@ def test_confirming_without_a_return_address_is_refused_unless_redirects_are_rul
     with pytest.raises(stripe.InvalidRequestError, match="return_url"):
         client.v1.payment_intents.confirm(make(client).id, {"payment_method": "pm_card_visa"})
     quiet = make(client, automatic_payment_methods={"enabled": True, "allow_redirects": "never"})
-    assert client.v1.payment_intents.confirm(quiet.id, {"payment_method": "pm_card_visa"}).status == "succeeded"
+    assert (
+        client.v1.payment_intents.confirm(quiet.id, {"payment_method": "pm_card_visa"}).status == "succeeded"
+    )
     cards_only = make(client, allowed_payment_method_types=["card"])
-    assert client.v1.payment_intents.confirm(cards_only.id, {"payment_method": "pm_card_visa"}).status == "succeeded"
+    assert (
+        client.v1.payment_intents.confirm(cards_only.id, {"payment_method": "pm_card_visa"}).status
+        == "succeeded"
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,7 +261,9 @@ def test_the_hundredth_and_first_confirmation_cancels_the_intent(client: stripe.
     for _ in range(100):
         with pytest.raises(stripe.CardError):
             client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa_chargeDeclined"})
-    assert client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"}).status == "canceled"
+    assert (
+        client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"}).status == "canceled"
+    )
 
 
 @pytest.mark.parametrize(

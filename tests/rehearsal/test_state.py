@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import stripe
 
 from rehearsal import Fault, Rehearsal, Sent, Webhook, standing_still
@@ -60,13 +61,23 @@ def test_a_process_that_was_killed_loses_nothing_it_answered(tmp_path: Path) -> 
     rehearsal, client = opened(tmp_path)
     intent = client.v1.payment_intents.create({"amount": 5400, "currency": "jpy"})
     # Not closed: what a killed process leaves behind is the file as it is now, and perhaps half a line.
-    with (tmp_path / "journal.jsonl").open("ab") as journal:
-        journal.write(b'[["payment_intents","pi_half",{"id":"pi_ha')
-    other, client = opened(tmp_path)
+    left = tmp_path / "left"
+    left.mkdir()
+    half = b'[["payment_intents","pi_half",{"id":"pi_ha'
+    (left / "journal.jsonl").write_bytes((tmp_path / "journal.jsonl").read_bytes() + half)
+    other, client = opened(left)
     assert client.v1.payment_intents.retrieve(intent.id).amount == 5400
     assert other.find("payment_intents", "pi_half") is None
     other.close()
     rehearsal.close()
+
+
+def test_two_at_once_on_one_state_are_refused(tmp_path: Path) -> None:
+    rehearsal, _ = opened(tmp_path)
+    with pytest.raises(ValueError, match="another rehearsal"):
+        opened(tmp_path)
+    rehearsal.close()
+    opened(tmp_path)[0].close()
 
 
 def test_the_journal_is_written_small_at_each_start(tmp_path: Path) -> None:

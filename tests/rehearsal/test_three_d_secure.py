@@ -35,7 +35,9 @@ def test_without_the_browser_s_sdk_the_customer_is_sent_to_the_bank_and_back(
     assert query["redirect_status"] == ["succeeded"]
 
 
-def test_a_token_of_the_card_form_lets_the_browser_ask(rehearsal: Rehearsal, client: stripe.StripeClient) -> None:
+def test_a_token_of_the_card_form_lets_the_browser_ask(
+    rehearsal: Rehearsal, client: stripe.StripeClient
+) -> None:
     from tests.rehearsal.test_cards import from_browser
 
     token = from_browser(rehearsal, "4000000000003220")
@@ -93,7 +95,9 @@ def test_passing_after_it_was_canceled_or_twice_changes_nothing(
     assert len(rehearsal.rows("charges")) == 1
 
 
-def test_confirming_anew_makes_the_first_question_void(client: stripe.StripeClient, rehearsal: Rehearsal) -> None:
+def test_confirming_anew_makes_the_first_question_void(
+    client: stripe.StripeClient, rehearsal: Rehearsal
+) -> None:
     waiting = redirected(client)
     question = waiting.next_action.redirect_to_url.url.rsplit("/", 1)[1]
     paid = client.v1.payment_intents.confirm(
@@ -105,7 +109,9 @@ def test_confirming_anew_makes_the_first_question_void(client: stripe.StripeClie
     assert len(rehearsal.rows("charges")) == 1
 
 
-def test_changing_the_amount_makes_the_question_void(client: stripe.StripeClient, rehearsal: Rehearsal) -> None:
+def test_changing_the_amount_makes_the_question_void(
+    client: stripe.StripeClient, rehearsal: Rehearsal
+) -> None:
     waiting = redirected(client)
     changed = client.v1.payment_intents.update(waiting.id, {"amount": 9000})
     assert changed.status == "requires_confirmation"
