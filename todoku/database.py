@@ -67,6 +67,8 @@ def django_settings(url: str) -> dict[str, Any]:
         "HOST": host,
         "PORT": str(port or query.pop("port", "")),
         "CONN_MAX_AGE": 0,
+        # One round trip for each request, so that nobody meets a connection that died with the database.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             **query,
             "pool": {

@@ -29,6 +29,7 @@ from typing import IO
 
 from todoku import database, lights_out, postgres
 from todoku.gateways import keys
+from todoku.webhooks.wanted import WANTED
 
 #: A part that stops is started again; so often within a minute, and it is broken rather than unlucky.
 MOST_RESTARTS = 5
@@ -184,7 +185,7 @@ def commands(chosen: Plan) -> dict[str, list[str]]:
         if chosen.stripe:
             parts["rehearsal"] += [
                 *("--webhook", f"http://127.0.0.1:{chosen.port}/webhooks/stripe/"),
-                *("--webhook-secret", "whsec_rehearsal"),
+                *("--webhook-secret", "whsec_rehearsal", "--webhook-events", ",".join(WANTED)),
             ]
     parts["worker"] = [*python, "todoku", "worker"]
     bind = f"[{chosen.host}]:{chosen.port}" if ":" in chosen.host else f"{chosen.host}:{chosen.port}"

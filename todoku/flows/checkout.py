@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from todoku.cart.models import Cart
@@ -22,8 +23,8 @@ from todoku.order.steps import publish_to_my_page, record_order
 from todoku.payment.steps import Finding, as_answer, ask
 from todoku.stock import steps as stock
 
-#: An order that waits for its customer is looked at again after so many seconds, in case no webhook comes.
-LOOK_AGAIN_AFTER = 60
+#: An order that waits for its customer is looked at again after so long, in case no webhook comes.
+LOOK_AGAIN_AFTER = timedelta(minutes=1)
 
 
 def take_stock(order: Order, _: None) -> dict[str, Any]:
@@ -46,8 +47,10 @@ def payment_taken(order: Order, finding: Finding) -> dict[str, Any]:
         if order.status not in PAID:
             move(order, Status.PAID, paid_at=timezone.now(), next_look_at=None, setback=None)
     elif finding.outcome == "waiting":
-        look = timezone.now() + timedelta(seconds=LOOK_AGAIN_AFTER)
-        write(order, next_look_at=min(look, max(order.pay_by, timezone.now())))
+        now = timezone.now()
+        waited = now - (order.pay_by - timedelta(minutes=settings.PAY_WITHIN_MINUTES))
+        # Seldom at first, when a webhook is on its way anyway, and ever more seldom then; but at the deadline.
+        write(order, next_look_at=min(now + max(LOOK_AGAIN_AFTER, waited), max(order.pay_by, now)))
     else:
         write(order, setback=answer)
     return answer
