@@ -45,7 +45,7 @@ def routes(rehearsal: Rehearsal) -> list[Route]:
                     ],
                     " ",
                 ),
-                f"{row['milliseconds']:g} ms",
+                html('<span class="took">{} ms</span>', f"{row['milliseconds']:g}"),
                 code(row["key"]) if row["key"] else "–",
                 html("<details><summary>{}</summary>{}</details>", row["id"], as_json(row["params"])),
             ]
