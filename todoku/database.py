@@ -84,6 +84,14 @@ def django_settings(url: str) -> dict[str, Any]:
     }
 
 
+def let_go() -> None:
+    """Give this thread's connection back to the pool: nobody keeps one while waiting for somebody outside."""
+    from django.db import connection
+
+    if not connection.in_atomic_block:
+        connection.close()
+
+
 def check_reachable() -> None:
     """Ask the database for its version; raise DatabaseUnusable with what to do if it will not or is too old."""
     import psycopg

@@ -85,9 +85,7 @@ class Boundaries:
             return answer
 
         CursorWrapper.execute = executing  # type: ignore[method-assign]
-        self.around(
-            BaseDatabaseWrapper, "_commit", lambda *_: f"commit of {written.__dict__.pop('last', 'nothing')}"
-        )
+        self.around(BaseDatabaseWrapper, "_commit", lambda *_: f"commit of {written.__dict__.pop('last', 'nothing')}")
         self.around(
             stripe.RequestsClient,
             "request",

@@ -34,9 +34,7 @@ class StripeAndMail:
         opened = listening("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{opened.getsockname()[1]}"
         self._server = uvicorn.Server(
-            uvicorn.Config(
-                application(self.rehearsal, self.mailbox), log_level="warning", access_log=False, ws="none"
-            )
+            uvicorn.Config(application(self.rehearsal, self.mailbox), log_level="warning", access_log=False, ws="none")
         )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [opened]}, daemon=True)
         self._thread.start()

@@ -63,9 +63,7 @@ def _rescue(workers: Workers, orders: list[Bought]) -> None:
     """One more worker, that takes the dead for dead after a second; wait until it has played everything."""
     pid = workers.start(concurrency=4, dead_after=1.0)
     ids = [bought.order.pk for bought in orders]
-    wait_for(
-        lambda: not Execution.objects.filter(order__in=ids, status="RUNNING").exists() and not shop.waiting_jobs()
-    )
+    wait_for(lambda: not Execution.objects.filter(order__in=ids, status="RUNNING").exists() and not shop.waiting_jobs())
     workers.kill(pid)
 
 
@@ -114,9 +112,7 @@ def _sent_twice(labels: list[str]) -> range:
 
 
 @pytest.mark.parametrize("card", [shop.VISA, shop.DECLINED], ids=["paid", "declined"])
-def test_a_worker_killed_at_any_boundary_loses_nothing(
-    street: StripeAndMail, workers: Workers, card: str
-) -> None:
+def test_a_worker_killed_at_any_boundary_loses_nothing(street: StripeAndMail, workers: Workers, card: str) -> None:
     labels = _record(street, workers, card)
     print(f"{len(labels)} boundaries: {', '.join(labels)}")
 

@@ -21,6 +21,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from todoku.bad_news import NeedsOperator
+from todoku.database import let_go
 from todoku.engines import interpreter
 from todoku.engines.models import Definition, Execution, Mishap, State
 from todoku.flows import definition as asl
@@ -172,9 +173,7 @@ def _perform(flow: str, state: asl.Task, parameters: dict[str, Any], order: Orde
     if step is None or step.outside is None:
         # Statement and lock timeouts of the database bound these.
         return perform_named(steps, parameters, order)
-    # The conversation may take long: keep no connection meanwhile (the pool gives another one back).
-    if not connection.in_atomic_block:
-        connection.close()
+    let_go()
     future = _talking.submit(_in_its_own_thread, flow, parameters, order)
     try:
         return future.result(timeout=state.timeout)

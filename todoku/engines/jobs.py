@@ -10,6 +10,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from todoku.bad_news import Unavailable
+from todoku.database import let_go
 from todoku.engines import embedded
 from todoku.engines.models import Execution
 from todoku.notify import bell
@@ -39,7 +40,11 @@ _PATIENT = Until(longest=600)
 @app.task(name="todoku.play", queue="plays", retry=_FOR_EVER)
 def play(execution: int) -> None:
     """Play an execution."""
-    embedded.run(execution)
+    try:
+        embedded.run(execution)
+    finally:
+        # A worker has many more threads than the pool has connections.
+        let_go()
 
 
 @app.task(name="todoku.ring", queue="bell", retry=_PATIENT)
@@ -50,6 +55,8 @@ def ring(case: int) -> None:
     except Unavailable as error:
         log.warning("the bell could not be rung for case %s: %s", case, error)
         raise
+    finally:
+        let_go()
 
 
 def defer_play(execution: Execution, *, after: timedelta | None) -> None:

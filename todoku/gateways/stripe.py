@@ -13,6 +13,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from todoku.bad_news import Unavailable
+from todoku.database import let_go
 from todoku.gateways.gateway import Declined, KeyRefused, Payment, Refused
 
 # Off: the SDK would write a file into the home directory and tell Stripe about this machine.
@@ -100,6 +101,7 @@ class StripeGateway:
 
     def _ask(self, call: Callable[[], stripe.PaymentIntent]) -> Payment:
         """Make one call and sort its bad endings into "unknown" and "refused"; a card error passes through."""
+        let_go()
         try:
             found = call()
         except stripe.CardError:

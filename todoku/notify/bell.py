@@ -16,6 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from todoku.bad_news import Unavailable
+from todoku.database import let_go
 from todoku.money import spoken
 from todoku.notify.models import Case
 
@@ -70,6 +71,7 @@ def ring(case_id: int) -> None:
         from_email=settings.DEFAULT_FROM_EMAIL,
         to=settings.OPERATOR_EMAILS,
     )
+    let_go()
     try:
         message.send()
     except (smtplib.SMTPException, OSError) as error:

@@ -14,6 +14,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from todoku.bad_news import NeedsOperator, Unavailable
+from todoku.database import let_go
 from todoku.money import spoken
 from todoku.notify.models import Mail
 from todoku.order import links
@@ -39,6 +40,7 @@ def send(order: Order) -> Mail:
         to=[mail.recipient],
         headers={"Message-ID": mail.message_id, "Auto-Submitted": "auto-generated"},
     )
+    let_go()
     try:
         message.send()
     except smtplib.SMTPRecipientsRefused as error:
