@@ -9,6 +9,7 @@ import pytest
 
 from rehearsal.api import Rehearsal
 from tests import stripe_door
+from tests.rehearsal.stripe_schemas import SchemaWatch
 from todoku.catalog.models import Product
 
 
@@ -29,10 +30,14 @@ def rehearsal() -> Iterator[Rehearsal]:
     from todoku.gateways import stripe as gateway
 
     fresh = Rehearsal()
+    watch = SchemaWatch(strict=True)
+    fresh.observers.append(watch)
     stripe_door.current.append(fresh)
     gateway.forget()
     yield fresh
     stripe_door.current.remove(fresh)
+    # Every request the shop sent, and every answer and event it got, is as Stripe's own SDK describes it.
+    watch.verify(fresh)
 
 
 @pytest.fixture
