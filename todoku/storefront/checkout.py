@@ -16,7 +16,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from todoku.bad_news import Unavailable
 from todoku.cart import fill
@@ -90,9 +90,7 @@ def fill_in(request: HttpRequest) -> HttpResponse:
     pieces = sum(line.quantity for line in lines)
 
     def again(form: details.DetailsForm, status: int = 200, **more: object) -> HttpResponse:
-        return show(
-            request, "storefront/details.html", {**context, "form": form, **more}, status=status, pieces=pieces
-        )
+        return show(request, "storefront/details.html", {**context, "form": form, **more}, status=status, pieces=pieces)
 
     if request.method != "POST":
         draft = Draft.objects.filter(cart=cart).first()
@@ -146,9 +144,7 @@ def find_place(request: HttpRequest, code: str) -> HttpResponse:
     place = places.find(code)
     if place is None:
         return JsonResponse({"found": False}, status=404)
-    response = JsonResponse(
-        {"found": True, "prefecture": place.prefecture, "city": place.city, "street": place.street}
-    )
+    response = JsonResponse({"found": True, "prefecture": place.prefecture, "city": place.city, "street": place.street})
     response.headers["Cache-Control"] = "public, max-age=86400"
     return response
 

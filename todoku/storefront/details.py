@@ -12,9 +12,8 @@ from django.utils import timezone
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.formats import date_format
 from django.utils.functional import Promise
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from todoku.quote.models import DETAIL_FIELDS, Draft
 from todoku.quote.rules import PREFECTURES
@@ -38,7 +37,7 @@ class TypedField(forms.CharField):
     """A text field that is read by one of ``typed``'s functions; what was typed stays in the form."""
 
     def __init__(self, *, read: Callable[[str], str] = typed.one_line, missing: Promise | str, **kwargs: Any) -> None:
-        words = {
+        words: dict[str, Any] = {
             "required": missing,
             "max_length": gettext_lazy("This is too long. Please shorten it to %(limit_value)d characters."),
             "invalid": gettext_lazy("Please check the mail address, for example hanako@example.jp."),
@@ -54,9 +53,7 @@ class TypedField(forms.CharField):
         try:
             return self.read(text) if text.strip(" \t　") else ""
         except typed.Unreadable as error:
-            raise ValidationError(
-                str(UNREADABLE[error.code]) % {"what": error.what or "…"}, code=error.code
-            ) from error
+            raise ValidationError(str(UNREADABLE[error.code]) % {"what": error.what or "…"}, code=error.code) from error
 
 
 class MailField(TypedField):
@@ -177,7 +174,8 @@ class DetailsForm(forms.Form):
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", use_required_attribute=True, **kwargs)
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
         for name, hints in self.HINTS.items():
             field = self.fields[name]
             attrs = dict(hints)
