@@ -57,3 +57,17 @@ def _forget_definitions() -> Iterator[None]:
 
     embedded._known_definition.cache_clear()
     embedded._read.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _empty_queue(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The queue's own tables are not Django's to empty: what a test leaves in them would be played in the next."""
+    writes = "transactional_db" in request.fixturenames
+    if writes:
+        request.getfixturevalue("transactional_db")
+    yield
+    if writes:
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")

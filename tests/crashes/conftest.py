@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from django.db import connection
 
 from tests import shop, stripe_door
 from tests.crashes.street import StripeAndMail, Workers
@@ -37,9 +36,6 @@ def workers(street: StripeAndMail, transactional_db: None, _workers: Workers) ->
     shop.furnish()
     yield _workers
     _workers.clear()
-    with connection.cursor() as cursor:
-        # The queue's own tables are not Django's to empty.
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
     street.mailbox.refuse(None)
     street.rehearsal.reset()
     street.rehearsal.confirm_seconds = 0.0

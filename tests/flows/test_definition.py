@@ -253,12 +253,14 @@ BAD: list[tuple[str, Callable[[dict[str, Any]], None], str, str]] = [
     ),
     (
         "Catch after a payment under another name",
-        lambda d: d["States"].update(
-            Rest={"Type": "Wait", "Seconds": 1, "Next": "Pay"},
-            Pay=task("TakePayment", "After"),
-            After=task("After", "Good", Catch=[{"ErrorEquals": ["States.ALL"], "Next": "Bad"}]),
-        )
-        or d["States"].pop("TakePayment"),
+        lambda d: (
+            d["States"].update(
+                Rest={"Type": "Wait", "Seconds": 1, "Next": "Pay"},
+                Pay=task("TakePayment", "After"),
+                After=task("After", "Good", Catch=[{"ErrorEquals": ["States.ALL"], "Next": "Bad"}]),
+            )
+            or d["States"].pop("TakePayment")
+        ),
         "After",
         "has a Catch although the customer may have paid",
     ),
@@ -351,7 +353,11 @@ def test_what_is_outside_the_subset_is_refused_with_the_states_name_and_the_reas
         ("7", "(definition)", "must be an object"),
         ('{"StartAt": "A", "StartAt": "B"}', "StartAt", "is written twice"),
         ('{"States": {"A": {"Type": "Succeed"}, "A": {"Type": "Fail"}}}', "A", "is written twice"),
-        ('{"States": {"A": {"Type": "Wait", "Seconds": NaN, "End": true}}, "StartAt": "A"}', "(definition)", "not JSON"),
+        (
+            '{"States": {"A": {"Type": "Wait", "Seconds": NaN, "End": true}}, "StartAt": "A"}',
+            "(definition)",
+            "not JSON",
+        ),
         ('{"Comment": Infinity}', "(definition)", "not JSON"),
         ('{"Comment": ' + "9" * 5000 + "}", "(definition)", "not JSON"),
         ("[" * 100_000, "(definition)", "not JSON"),
