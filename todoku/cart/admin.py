@@ -7,11 +7,10 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from todoku.cart.models import Cart
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, link
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, display, link
 from todoku.console.templatetags.console import jst
 
 

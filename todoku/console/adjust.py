@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.db import transaction
 from django.http import HttpRequest
@@ -74,5 +72,3 @@ def adjust(request: HttpRequest, level: Level, *, delta: int, why: str, after: i
         acts.write_down(
             request, level, _("Stock adjusted by %(delta)s: %(why)s") % {"delta": f"{delta:+,}", "why": why}
         )
-
-

@@ -16,10 +16,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display
 from todoku.console.templatetags.console import jst_seconds
 
 for plain in (User, Group, AccessAttempt, AccessFailureLog, AccessLog, ProcrastinateJob):
@@ -52,6 +51,7 @@ class UserAdmin(OwnersOnly, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,t
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "last_name", "first_name", "is_active", "is_staff", "is_superuser")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    filter_horizontal = ()
     actions = None
 
 
@@ -59,6 +59,7 @@ class UserAdmin(OwnersOnly, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,t
 class GroupAdmin(OwnersOnly, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """Roles: what their holders may see and do."""
 
+    filter_horizontal = ()
     actions = None
 
 

@@ -27,6 +27,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Todoku",
     "SITE_SUBHEADER": _("The operator's console"),
     "SITE_SYMBOL": "package_2",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("console/parcel.svg")},
+    ],
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

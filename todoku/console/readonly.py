@@ -6,9 +6,9 @@ secret that nobody names is never on a page.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -17,8 +17,31 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from unfold.admin import ModelAdmin
+from unfold.decorators import display as unfold_display
 
 from todoku.console import acts, labels
+from todoku.console.sidebar import may_see
+
+Column = TypeVar("Column", bound=Callable[..., Any])
+
+
+def display(
+    *,
+    description: Any,
+    ordering: str | None = None,
+    label: Mapping[str, str] | None = None,
+    boolean: bool | None = None,
+) -> Callable[[Column], Column]:
+    """Say how a list shows a column: unfold's own decorator, with types.
+
+    With ``label`` the column returns a state and its name, and is shown as a coloured label.
+    """
+
+    def marked(column: Column) -> Column:
+        shown: Column = unfold_display(description=description, ordering=ordering, label=label, boolean=boolean)(column)
+        return shown
+
+    return marked
 
 
 @dataclass(frozen=True)
@@ -156,11 +179,9 @@ def address(thing: Model, act: str = "change") -> str:
 
 def link(request: HttpRequest, app: str, model: str, pk: Any) -> str:
     """The console's address of a row that the operator may see; empty when they may not, or when there is none."""
-    if pk is None or not (request.user.has_perm(f"{app}.view_{model}") or request.user.has_perm(f"{app}.change_{model}")):
+    if pk is None or not may_see(request, app, model):
         return ""
     try:
         return reverse(f"admin:{app}_{model}_change", args=[pk])
     except NoReverseMatch:
         return ""
-
-

@@ -75,9 +75,7 @@ def draw(execution: Execution, ledger: Iterable[Done], mishaps: Iterable[Mishap]
 
 
 class _Walk:
-    def __init__(
-        self, execution: Execution, ledger: list[Done], mishaps: list[Mishap], plays: list[Execution]
-    ) -> None:
+    def __init__(self, execution: Execution, ledger: list[Done], mishaps: list[Mishap], plays: list[Execution]) -> None:
         self.execution = execution
         self.plays = {play.name: play.pk for play in plays}
         self.tries: dict[str, list[Mishap]] = {}
@@ -122,7 +120,8 @@ class _Walk:
                     stops.append(Stop(here, "failed", at=self.execution.stopped_at))
                 elif isinstance(state, asl.Succeed):
                     ended = reached and self.execution.status == State.SUCCEEDED
-                    stops.append(Stop(here, "end" if ended else "open", at=self.execution.stopped_at if ended else None))
+                    at = self.execution.stopped_at if ended else None
+                    stops.append(Stop(here, "end" if ended else "open", at=at))
                 break
             if isinstance(state, asl.Task):
                 step = str(state.parameters.get("step", here)) if isinstance(state.parameters, dict) else here

@@ -10,11 +10,10 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from todoku.console import labels, timeline
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, link
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
 from todoku.console.resume import plays_of, resume, successor
 from todoku.console.resume_panel import may_resume, overtaken_by, panel
 from todoku.console.templatetags.console import jst, jst_seconds, lasted
@@ -95,7 +94,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         """When the play began."""
         return jst_seconds(execution.started_at)
 
-    @display(description=gettext_lazy("duration"))
+    @display(description=gettext_lazy("took"))
     def duration(self, execution: Execution) -> str:
         """How long the play took, or how long it has been running."""
         return lasted(_milliseconds(execution))
@@ -127,7 +126,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
                         Fact(_("Asked by"), execution.who or labels.knock(execution.knock)),
                         Fact(_("Started"), jst_seconds(execution.started_at)),
                         Fact(_("Stopped"), jst_seconds(execution.stopped_at)),
-                        Fact(_("Duration"), lasted(_milliseconds(execution))),
+                        Fact(_("Took"), lasted(_milliseconds(execution))),
                         Fact(
                             _("Definition"),
                             execution.definition.digest[:12],
@@ -142,7 +141,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
                     _("All plays of this order"),
                     [
                         (
-                            Fact(_("Name"), play.name, address(play), mono=True),
+                            Fact(_("Play"), play.name, address(play), mono=True),
                             Fact(_("Status"), play.get_status_display(), state=play.status),
                             Fact(_("Asked by"), play.who or labels.knock(play.knock)),
                             Fact(_("Started"), jst_seconds(play.started_at)),
@@ -267,4 +266,3 @@ class DefinitionAdmin(ReadOnlyAdmin):
             ],
             text=thing.text,
         )
-

@@ -8,12 +8,11 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from todoku.console import labels
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, link
-from todoku.console.templatetags.console import jst_seconds, lasted
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display, link
+from todoku.console.templatetags.console import jst_seconds, took
 from todoku.flows.models import Done
 
 
@@ -21,7 +20,7 @@ from todoku.flows.models import Done
 class DoneAdmin(ReadOnlyAdmin):
     """Finished steps, the newest first."""
 
-    list_display = ("ended", "order", "step_name", "attempt", "outcome", "took", "execution")
+    list_display = ("ended", "order", "step_name", "attempt", "outcome", "duration", "execution")
     list_select_related = ("order",)
     ordering = ("-id",)
     search_fields = ("=order__number",)
@@ -45,9 +44,9 @@ class DoneAdmin(ReadOnlyAdmin):
         return str(done.answer.get("outcome", "–"))
 
     @display(description=gettext_lazy("took"))
-    def took(self, done: Done) -> str:
+    def duration(self, done: Done) -> str:
         """How long it took."""
-        return lasted(round((done.ended_at - done.began_at).total_seconds() * 1000))
+        return took(done.began_at, done.ended_at)
 
     def title(self, thing: Done) -> str:
         """The heading: the order and the step."""
@@ -66,7 +65,7 @@ class DoneAdmin(ReadOnlyAdmin):
                         Fact(_("Done by"), thing.execution, mono=True),
                         Fact(_("Began"), jst_seconds(thing.began_at)),
                         Fact(_("Ended"), jst_seconds(thing.ended_at)),
-                        Fact(_("Took"), self.took(thing)),
+                        Fact(_("Took"), self.duration(thing)),
                     ],
                 )
             ],

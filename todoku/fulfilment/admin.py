@@ -7,13 +7,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from unfold.decorators import display
 
 from todoku.console import labels
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, link
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
 from todoku.console.ship import ShippedForm, carrier_name, ship
 from todoku.console.templatetags.console import jst
 from todoku.fulfilment.models import Delivery

@@ -9,10 +9,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.decorators import display
 
 from todoku.console import at_stripe, labels, timeline
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, link
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display, link
 from todoku.console.resume import plays_of
 from todoku.console.resume_panel import panel
 from todoku.console.templatetags.console import ago, jst, yen
@@ -57,7 +56,7 @@ class CaseAdmin(ReadOnlyAdmin):
         rows: QuerySet[Case] = super().get_queryset(request)
         return rows.defer("technical")
 
-    @display(description=gettext_lazy("amount"), ordering="order__total")
+    @display(description=gettext_lazy("total"), ordering="order__total")
     def amount(self, case: Case) -> str:
         """The order's total."""
         return yen(case.order.total)
@@ -103,7 +102,7 @@ class CaseAdmin(ReadOnlyAdmin):
                         ),
                         Fact(_("Order"), order.number, link(request, "order", "order", order.pk)),
                         Fact(_("Order's status"), order.get_status_display(), state=order.status),
-                        Fact(_("Amount"), yen(order.total)),
+                        Fact(_("Total"), yen(order.total)),
                         Fact(
                             _("Execution"),
                             execution.name,

@@ -10,15 +10,12 @@ from django.contrib import admin
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Replace
 from django.http import HttpRequest
-from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from unfold.decorators import display
 
 from todoku.console import at_stripe, labels
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, link
-from todoku.console.templatetags.console import jst, lasted, yen
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, display, link
+from todoku.console.templatetags.console import jst, jst_clock, took, yen
 from todoku.order.models import Order, Status
 from todoku.payment.models import Attempt, Outcome
 
@@ -116,7 +113,9 @@ class OrderAdmin(ReadOnlyAdmin):
         order = thing
         language = get_language() or "ja"
         executions = list(order.executions.order_by("number"))
+        attempts = list(order.payment_attempts.all())
         numbers = {execution.name: execution.pk for execution in executions}
+        charge = next((attempt.charge for attempt in attempts if attempt.outcome == Outcome.PAID), "")
         stripe = [
             Fact(
                 _("Payment intent"),
@@ -124,6 +123,7 @@ class OrderAdmin(ReadOnlyAdmin):
                 link(request, "payment", "intent", order.intent_id),
                 mono=True,
             ),
+            *([Fact(_("Charge"), charge, mono=True)] if charge else []),
         ]
         building = f" {order.building}" if order.building else ""
         lines = [
@@ -201,10 +201,9 @@ class OrderAdmin(ReadOnlyAdmin):
                                 f"{attempt.card_brand.upper()} ****{attempt.card_last4}" if attempt.card_last4 else "–",
                             ),
                             Fact(_("Decline"), attempt.decline_code or "–", mono=True),
-                            Fact(_("Charge"), attempt.charge or "–", mono=True),
                             Fact(_("Asked"), jst(attempt.asked_at)),
                         )
-                        for attempt in order.payment_attempts.all()
+                        for attempt in attempts
                     ],
                     _("Nobody has pressed the order button."),
                 ),
@@ -212,7 +211,12 @@ class OrderAdmin(ReadOnlyAdmin):
                     _("Executions"),
                     [
                         (
-                            Fact(_("Name"), execution.name, link(request, "engines", "execution", execution.pk), mono=True),
+                            Fact(
+                                _("Play"),
+                                execution.name,
+                                link(request, "engines", "execution", execution.pk),
+                                mono=True,
+                            ),
                             Fact(_("Status"), execution.get_status_display(), state=execution.status),
                             Fact(_("Asked by"), execution.who or labels.knock(execution.knock)),
                             Fact(_("Started"), jst(execution.started_at)),
@@ -237,8 +241,8 @@ class OrderAdmin(ReadOnlyAdmin):
                                 link(request, "engines", "execution", numbers.get(done.execution)),
                                 mono=True,
                             ),
-                            Fact(_("Took"), lasted(round((done.ended_at - done.began_at).total_seconds() * 1000)), number=True),
-                            Fact(_("At"), f"{timezone.localtime(done.ended_at):%Y-%m-%d %H:%M:%S}"),
+                            Fact(_("Took"), took(done.began_at, done.ended_at), number=True),
+                            Fact(_("At"), jst_clock(done.ended_at)),
                         )
                         for done in order.ledger.all()
                     ],

@@ -7,10 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.decorators import display
 
 from todoku.console import at_stripe, labels
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, link
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display, link
 from todoku.console.templatetags.console import jst, jst_seconds, yen
 from todoku.payment.models import Attempt, Intent, Outcome
 
@@ -36,16 +35,16 @@ class IntentAdmin(ReadOnlyAdmin):
         """Stripe's id, when Stripe has answered."""
         return intent.stripe_id or _("not yet at Stripe")
 
-    @display(description=gettext_lazy("amount"), ordering="amount")
+    @display(description=gettext_lazy("amount at Stripe"), ordering="amount")
     def amount_due(self, intent: Intent) -> str:
         """What Stripe holds."""
         return yen(intent.amount)
 
-    @display(description=gettext_lazy("order"), empty_value="–")
-    def order_number(self, intent: Intent) -> str | None:
+    @display(description=gettext_lazy("order"))
+    def order_number(self, intent: Intent) -> str:
         """The order that took it, if one did."""
         order = getattr(intent, "order", None)
-        return order.number if order is not None else None
+        return order.number if order is not None else "–"
 
     @display(description=gettext_lazy("created"), ordering="created_at")
     def created(self, intent: Intent) -> str:
@@ -71,9 +70,12 @@ class IntentAdmin(ReadOnlyAdmin):
                     _("Payment intent"),
                     [
                         Fact(
-                            _("Stripe's id"), thing.stripe_id or _("not yet at Stripe"), at_stripe.payment(thing.stripe_id), mono=True
+                            _("Stripe's id"),
+                            thing.stripe_id or _("not yet at Stripe"),
+                            at_stripe.payment(thing.stripe_id),
+                            mono=True,
                         ),
-                        Fact(_("Amount"), yen(thing.amount)),
+                        Fact(_("Amount at Stripe"), yen(thing.amount)),
                         Fact(
                             _("Order"),
                             order.number if order is not None else "–",

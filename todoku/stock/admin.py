@@ -12,12 +12,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from todoku.console import labels
 from todoku.console.adjust import AdjustForm, Overtaken, adjust, last_adjustment
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, link
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
 from todoku.console.templatetags.console import jst
 from todoku.stock.models import Level, Movement, Reservation
 

@@ -6,10 +6,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, link
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display, link
 from todoku.console.templatetags.console import jst_seconds
 from todoku.webhooks.models import StripeEvent
 

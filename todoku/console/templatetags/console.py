@@ -35,6 +35,15 @@ def jst_seconds(moment: datetime | None) -> str:
 
 
 @register.filter
+def jst_clock(moment: datetime | None) -> str:
+    """Write a moment of today as a clock shows it (JST), and one of another day with its date."""
+    if moment is None:
+        return "–"
+    local = timezone.localtime(moment)
+    return local.strftime("%H:%M:%S" if local.date() == timezone.localdate() else "%Y-%m-%d %H:%M:%S")
+
+
+@register.filter
 def ago(moment: datetime | None) -> str:
     """Say in one unit how long ago a moment was, as a person would."""
     if moment is None:
@@ -60,6 +69,11 @@ def state_name(name: str) -> str:
 def colour(name: str) -> str:
     """The colour of a status."""
     return labels.COLOURS.get(str(name), "default")
+
+
+def took(began: datetime, ended: datetime) -> str:
+    """Write how long something took."""
+    return lasted(round((ended - began).total_seconds() * 1000))
 
 
 @register.filter
