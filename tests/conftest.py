@@ -55,7 +55,7 @@ def _forget_definitions() -> Iterator[None]:
     yield
     from todoku.engines import embedded
 
-    embedded._known_definition.cache_clear()
+    embedded._known.clear()
     embedded._read.cache_clear()
 
 

@@ -30,7 +30,7 @@ def task(step: str, goes_on: str, **more: Any) -> dict[str, Any]:
         "Parameters": {"step": step, "order.$": "$.order"},
         "ResultPath": "$.answer",
         "TimeoutSeconds": 30,
-        "Retry": [RETRY],
+        "Retry": [dict(RETRY)],
         "Next": goes_on,
         **more,
     }

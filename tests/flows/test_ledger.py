@@ -120,9 +120,7 @@ def test_two_performers_at_once_make_one_effect_and_get_the_same_answer(order: O
     assert Done.objects.filter(step="Move").count() == 1
 
 
-def test_control_without_the_orders_lock_and_the_constraint_there_are_many_effects(
-    order: Order, crab: Product
-) -> None:
+def test_control_without_the_orders_lock_and_the_constraint_there_are_many_effects(order: Order, crab: Product) -> None:
     counted = Counted(crab)
     all_have_looked = threading.Barrier(4)
 

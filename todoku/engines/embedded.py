@@ -63,6 +63,32 @@ class Embedded:
             return self.play(execution.flow, order, knock="resume", who=who)
 
 
+def restart_lost() -> int:
+    """Enqueue again every play under way that has no job any more; return how many.
+
+    There is none as long as all goes well. It takes two misfortunes: a worker that slept past its time wakes up
+    and puts away the job that another has in hand, and that other one dies.
+    """
+    from todoku.engines import jobs
+
+    with transaction.atomic():
+        lost = list(
+            Execution.objects.select_for_update(skip_locked=True, no_key=True)
+            .filter(status=State.RUNNING)
+            .extra(
+                where=[
+                    "NOT EXISTS (SELECT FROM procrastinate_jobs AS job WHERE job.status IN ('todo', 'doing')"
+                    " AND job.task_name = %s AND job.args->>'execution' = engines_execution.id::text)"
+                ],
+                params=[jobs.play.name],
+            )
+        )
+        for execution in lost:
+            log.warning("%s has lost its job; it is enqueued again", execution)
+            jobs.defer_play(execution, after=None)
+    return len(lost)
+
+
 def _worth_playing(order: Order) -> bool:
     """Say whether there may be news: an order at rest has none, and a paid one that failed waits for a person."""
     status = Order.objects.values_list("status", flat=True).get(pk=order.pk)
@@ -99,15 +125,22 @@ def _start(flow: str, order_id: int, *, knock: str, who: str) -> Execution | Non
     return execution
 
 
-@functools.cache
-def _known_definition(flow: str, digest: str) -> int:
-    text = registry.flow(flow).text
-    return Definition.objects.get_or_create(flow=flow, digest=digest, defaults={"text": text})[0].pk
+#: The rows of the definitions that this process has used: their ids by digest.
+_known: dict[str, int] = {}
 
 
 def _definition(flow: str) -> int:
     """The row of the flow's present definition."""
-    return _known_definition(flow, registry.flow(flow).digest)
+    registered = registry.flow(flow)
+    known = _known.get(registered.digest)
+    if known is None:
+        row, _made = Definition.objects.get_or_create(
+            flow=flow, digest=registered.digest, defaults={"text": registered.text}
+        )
+        known = row.pk
+        # Remembered once it is committed: a press that is rolled back takes the row back with it.
+        transaction.on_commit(functools.partial(_known.__setitem__, registered.digest, known))
+    return known
 
 
 @functools.lru_cache(maxsize=64)
@@ -124,7 +157,13 @@ def run(execution_id: int) -> None:
     execution = Execution.objects.get(pk=execution_id)
     if execution.status != State.RUNNING:
         return None
-    flow = _read(execution.definition_id)
+    try:
+        flow = _read(execution.definition_id)
+    except asl.DefinitionRefused as error:
+        why = f"This version of the shop does not play the definition that the order started with: {error}."
+        return _fail(
+            execution, error.state, error="NeedsOperator", why=why, technical=why, code="definition_refused"
+        )
     order = load(execution.order_id)
     here = execution.position or flow.start
     data: Any = execution.data or {"order": execution.order_id}

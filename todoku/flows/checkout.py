@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from todoku.bad_news import Unavailable
 from todoku.cart.models import Cart
 from todoku.cart.steps import close_cart
 from todoku.flows.step import Step
@@ -20,6 +21,7 @@ from todoku.order.models import Order, Status
 from todoku.order.moves import move, write
 from todoku.order.rules import PAID
 from todoku.order.steps import publish_to_my_page, record_order
+from todoku.payment.models import OVER
 from todoku.payment.steps import Finding, as_answer, ask
 from todoku.stock import steps as stock
 
@@ -52,23 +54,36 @@ def payment_taken(order: Order, finding: Finding) -> dict[str, Any]:
         # Seldom at first, when a webhook is on its way anyway, and ever more seldom then; but at the deadline.
         write(order, next_look_at=min(now + max(LOOK_AGAIN_AFTER, waited), max(order.pay_by, now)))
     else:
+        if finding.attempt != order.attempts:
+            # We have slept, and the shopper has tried another card meanwhile: this is not about that one.
+            raise Unavailable(f"attempt {finding.attempt} is no longer the order's present one")
         write(order, setback=answer)
+        if finding.outcome == "canceled" and order.status == Status.NOT_PAID:
+            # Its stock went back when its last attempt was declined, and no step of this attempt is left to do.
+            _cancel(order)
     return answer
 
 
 def return_stock(order: Order, _: None) -> dict[str, Any]:
     """Put the goods back; only now may the shopper try another card, or order anew."""
+    if not order.payment_attempts.filter(number=order.attempts, outcome__in=OVER).exists():
+        # The finding that led here was about an earlier attempt; the present one may still be paid.
+        return {"outcome": "not_over"}
     answer = stock.return_stock(order, None)
     if (order.setback or {}).get("outcome") == "canceled":
         if order.status != Status.CANCELED:
-            move(order, Status.CANCELED, next_look_at=None)
-        # The canceled order has used up its cart version: the next quote, and its order, are new ones.
-        Cart.objects.filter(pk=order.cart_id, closed_at=None, version=order.cart_version).update(
-            version=order.cart_version + 1
-        )
+            _cancel(order)
     elif order.status == Status.PLACED:
         move(order, Status.NOT_PAID, next_look_at=None)
     return answer
+
+
+def _cancel(order: Order) -> None:
+    """End the order. It has used up its cart version: the next quote, and its order, are new ones."""
+    move(order, Status.CANCELED, next_look_at=None)
+    Cart.objects.filter(pk=order.cart_id, closed_at=None, version=order.cart_version).update(
+        version=order.cart_version + 1
+    )
 
 
 STEPS = {
@@ -82,7 +97,12 @@ STEPS = {
             # Only "paid" is for ever. After anything else the next play looks at Stripe again.
             final=lambda answer: answer["outcome"] == "paid",
         ),
-        Step("ReturnStock", effect=return_stock, per_attempt=True),
+        Step(
+            "ReturnStock",
+            effect=return_stock,
+            per_attempt=True,
+            final=lambda answer: answer["outcome"] != "not_over",
+        ),
         Step("RecordOrder", effect=record_order),
         Step("CloseCart", effect=close_cart),
         Step("PublishToMyPage", effect=publish_to_my_page),

@@ -31,8 +31,8 @@ def open_case(execution: Execution, *, code: str, step: str, why: str, technical
     now = timezone.now()
     found = {
         "execution_id": execution.pk,
-        "code": code,
-        "step": step,
+        "code": code[:64],
+        "step": step[:64],
         "why": why,
         "technical": technical[:20_000],
         "failed_at": now,

@@ -60,6 +60,10 @@ class Outcome(models.TextChoices):
     CANCELED = "canceled", _("canceled")
 
 
+#: An attempt that can no longer be paid: only then its stock goes back.
+OVER = (Outcome.DECLINED, Outcome.CANCELED)
+
+
 class Attempt(models.Model):
     """One press of the order button: one card, one confirmation of the intent at most."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -27,6 +27,8 @@ class Finding:
 
     outcome: str
     reason: str = ""
+    #: Which attempt it is about.
+    attempt: int = 0
 
 
 def ask(order: Order, *, return_url: str) -> Finding:
@@ -47,7 +49,7 @@ def ask(order: Order, *, return_url: str) -> Finding:
         raise NeedsOperator(
             "stripe_key_refused", "Stripe does not accept the shop's key. Check STRIPE_SECRET_KEY."
         ) from error
-    return _conclude(order, attempt, intent, answer)
+    return replace(_conclude(order, attempt, intent, answer), attempt=attempt.number)
 
 
 def _answer(

@@ -15,6 +15,7 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.worker import Worker
 
+from todoku.engines import embedded
 from todoku.engines.poller import look_again
 
 log = logging.getLogger("todoku.worker")
@@ -97,5 +98,6 @@ async def _look_again(every: float) -> None:
 def _look_once() -> None:
     try:
         look_again()
+        embedded.restart_lost()
     finally:
         connections.close_all()
