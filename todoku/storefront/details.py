@@ -73,7 +73,7 @@ def prefecture_choices() -> list[tuple[str, str]]:
 
 def day_choices() -> list[tuple[str, str]]:
     """List the days a shopper may wish for, with their weekdays."""
-    return [("", _("No preference (as soon as possible)")), *((d.isoformat(), spoken_day(d)) for d in days())]
+    return [("", _("As soon as possible")), *((d.isoformat(), spoken_day(d)) for d in days())]
 
 
 def days() -> list[date]:
