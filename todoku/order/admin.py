@@ -123,7 +123,7 @@ class OrderAdmin(ReadOnlyAdmin):
                 link(request, "payment", "intent", order.intent_id),
                 mono=True,
             ),
-            *([Fact(_("Charge"), charge, mono=True)] if charge else []),
+            *([Fact(_("Stripe charge"), charge, mono=True)] if charge else []),
         ]
         building = f" {order.building}" if order.building else ""
         lines = [

@@ -143,7 +143,7 @@ class AttemptAdmin(ReadOnlyAdmin):
                             state="complete" if thing.outcome == Outcome.PAID else thing.outcome,
                         ),
                         Fact(_("Decline code"), thing.decline_code or "–", mono=True),
-                        Fact(_("Charge"), thing.charge or "–", mono=True),
+                        Fact(_("Stripe charge"), thing.charge or "–", mono=True),
                         Fact(_("Card"), self.card(thing)),
                         Fact(_("Created"), jst_seconds(thing.created_at)),
                         Fact(_("Asked"), jst_seconds(thing.asked_at)),

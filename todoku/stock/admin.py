@@ -131,7 +131,7 @@ class LevelAdmin(ReadOnlyAdmin):
                             Fact(_("At"), jst(movement.at)),
                             Fact(_("Kind"), movement.get_kind_display(), state=movement.kind),
                             Fact(_("On hand"), f"{movement.on_hand:+,}", number=True),
-                            Fact(_("Held"), f"{movement.reserved:+,}", number=True),
+                            Fact(_("Held for orders"), f"{movement.reserved:+,}", number=True),
                             Fact(_("Sold"), f"{movement.sold:+,}", number=True),
                             Fact(_("Who"), movement.who or "–"),
                             Fact(
@@ -217,7 +217,7 @@ class MovementAdmin(ReadOnlyAdmin):
         """By how much what is on hand changed."""
         return f"{movement.on_hand:+,}"
 
-    @display(description=gettext_lazy("held"))
+    @display(description=gettext_lazy("held for orders"))
     def held_change(self, movement: Movement) -> str:
         """By how much what is held changed."""
         return f"{movement.reserved:+,}"
@@ -241,7 +241,7 @@ class MovementAdmin(ReadOnlyAdmin):
                         Fact(_("Product"), thing.product.name, link(request, "stock", "level", thing.product_id)),
                         Fact(_("Kind"), thing.get_kind_display(), state=thing.kind),
                         Fact(_("On hand"), f"{thing.on_hand:+,}", number=True),
-                        Fact(_("Held"), f"{thing.reserved:+,}", number=True),
+                        Fact(_("Held for orders"), f"{thing.reserved:+,}", number=True),
                         Fact(_("Sold"), f"{thing.sold:+,}", number=True),
                         Fact(
                             _("Order"),
