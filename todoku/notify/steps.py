@@ -33,6 +33,10 @@ def send(order: Order) -> Mail:
     mail = Mail.objects.filter(order=order, kind=KIND).first() or _write(order)
     if mail.sent_at is not None:
         return mail
+    if mail.recipient != order.email:
+        # The address was refused, and a person has corrected it in the order.
+        mail.recipient = order.email
+        mail.save(update_fields=["recipient"])
     message = EmailMessage(
         subject=mail.subject,
         body=mail.text,

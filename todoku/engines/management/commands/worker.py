@@ -63,7 +63,7 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
             asyncio.create_task(_look_again(settings.LOOK_EVERY)),
         ]
         try:
-            await worker.run()
+            await worker.run()  # type: ignore[no-untyped-call]  # procrastinate gives it no type
         finally:
             for chore in chores:
                 chore.cancel()
