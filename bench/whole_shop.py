@@ -95,10 +95,18 @@ class WholeShop:
             if self._process.poll() is not None or time.monotonic() > until:
                 raise DidNotOpen(f"the shop did not open. It said:\n{text}")
             time.sleep(0.1)
-        port = meter.command(self.parts()["rehearsal"][0])
-        self.rehearsal = f"http://127.0.0.1:{port[port.index('--port') + 1]}"
+        self.rehearsal = f"http://127.0.0.1:{self._port_of_the_rehearsal()}"
         self.database = database.start_embedded(self.var)
         self._fill_the_shelves()
+
+    def _port_of_the_rehearsal(self) -> str:
+        until = time.monotonic() + 10
+        while not (pids := self.parts()["rehearsal"]):
+            if time.monotonic() > until:
+                raise DidNotOpen(f"the rehearsal Stripe is not there. {' '.join(self.complaints())}")
+            time.sleep(0.1)
+        words = meter.command(pids[0])
+        return words[words.index("--port") + 1]
 
     def _fill_the_shelves(self) -> None:
         """Count plenty of every product of the demo catalogue in, by the shop's own import."""
