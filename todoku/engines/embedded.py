@@ -58,7 +58,7 @@ class Embedded:
         with transaction.atomic():
             order = Order.objects.select_for_update(no_key=True).get(pk=execution.order_id)
             latest = Execution.objects.filter(order=order, flow=execution.flow).order_by("-number").first()
-            if latest is None or latest.status != State.FAILED:
+            if latest is None or latest.pk != execution.pk or latest.status != State.FAILED:
                 return None
             return self.play(execution.flow, order, knock="resume", who=who)
 
