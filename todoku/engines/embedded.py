@@ -332,8 +332,10 @@ def _fail(execution: Execution, here: str, *, error: str, why: str, technical: s
         ):
             return
         Mishap.objects.create(execution=execution, state=here, error=error[:256], cause=technical[-4000:])
-        case = bell.open_case(execution, code=code or error, step=here, why=why, technical=technical)
-        jobs.defer_ring(case.pk)
+        case, is_news = bell.open_case(execution, code=code or error, step=here, why=why, technical=technical)
+        # What the poller finds unmended every minute is counted, but rings no second time.
+        if is_news or execution.who:
+            jobs.defer_ring(case.pk)
         knocked = Execution.objects.filter(pk=execution.pk, knocked_at__isnull=False).exists()
         status = Order.objects.values_list("status", flat=True).get(pk=execution.order_id)
         if knocked and status not in PAID and status not in AT_REST:

@@ -116,6 +116,9 @@ class StripeGateway:
         except stripe.StripeError as error:
             # No answer, 409 in use, 429, 5xx, or an answer that is none: what happened is not known.
             raise Unavailable(f"Stripe: {type(error).__name__} {_plain(error)}") from error
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            # The SDK itself could make nothing of the answer.
+            raise Unavailable(f"Stripe: malformed answer ({type(error).__name__})") from error
         try:
             return read_payment(found)
         except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -124,13 +127,15 @@ class StripeGateway:
 
 
 def read_payment(found: Any) -> Payment:
-    """Read a PaymentIntent of the SDK into our own words. Raises AttributeError if it is not shaped like one."""
+    """Read a PaymentIntent of the SDK into our own words. Raises an error if it is not shaped like one."""
+    if not isinstance(found.status, str):
+        raise ValueError("a PaymentIntent has a status")
     error = getattr(found, "last_payment_error", None)
     charge = getattr(found, "latest_charge", None)
     card = getattr(getattr(charge, "payment_method_details", None), "card", None)
     return Payment(
         id=str(found.id),
-        status=str(found.status),
+        status=found.status,
         amount=int(found.amount),
         amount_received=int(getattr(found, "amount_received", 0) or 0),
         currency=str(found.currency),
@@ -152,8 +157,10 @@ def _as_dict(found: Any) -> dict[str, Any]:
 
 
 def _code(error: stripe.StripeError) -> str:
-    # ``error.code`` is None for several classes; the body has it (stripe-python 16).
-    return str(error.code or getattr(error.error, "code", None) or type(error).__name__)
+    # ``error.code`` is None for several classes; the body has it (stripe-python 16). An error without any, such as
+    # that of a card's token that has expired, is told by the parameter that it is about.
+    body = error.error
+    return str(error.code or getattr(body, "code", None) or getattr(body, "param", None) or type(error).__name__)
 
 
 def _plain(error: stripe.StripeError) -> str:

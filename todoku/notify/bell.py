@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("todoku.bell")
 
 
-def open_case(execution: Execution, *, code: str, step: str, why: str, technical: str) -> Case:
-    """Open the order's case, or count one more failure on the open one. Must run in a transaction."""
+def open_case(execution: Execution, *, code: str, step: str, why: str, technical: str) -> tuple[Case, bool]:
+    """Open the order's case, or count one more failure on the open one, and say whether its cause is news.
+
+    Must run in a transaction.
+    """
     now = timezone.now()
     found = {
         "execution_id": execution.pk,
@@ -37,10 +40,12 @@ def open_case(execution: Execution, *, code: str, step: str, why: str, technical
         "technical": technical[:20_000],
         "failed_at": now,
     }
-    again = Case.objects.filter(order_id=execution.order_id, closed_at=None)
-    if again.update(failures=F("failures") + 1, **found):
-        return again.get()
-    return Case.objects.create(order_id=execution.order_id, **found)
+    again = Case.objects.select_for_update().filter(order_id=execution.order_id, closed_at=None).first()
+    if again is None:
+        return Case.objects.create(order_id=execution.order_id, **found), True
+    is_news = (again.code, again.step) != (found["code"], found["step"])
+    Case.objects.filter(pk=again.pk).update(failures=F("failures") + 1, **found)
+    return again, is_news
 
 
 def close_case(order_id: int, *, by: str) -> bool:
