@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from todoku.storefront.page import SeeOther, show
+from todoku.storefront.page import SeeOther, form_of, show
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def privacy(request: HttpRequest) -> HttpResponse:
     return show(request, "storefront/privacy.html")
 
 
-@require_POST
+@form_of("storefront:home")
 def language(request: HttpRequest) -> HttpResponse:
     """Switch the language and go back to the same page of this shop."""
     back = request.POST.get("next", "")

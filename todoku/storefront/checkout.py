@@ -26,16 +26,16 @@ from todoku.gateways.gateway import Refused as GatewayRefused
 from todoku.money import spoken
 from todoku.order import links, place
 from todoku.order import messages as order_messages
-from todoku.order.models import Order, Status
+from todoku.order.models import Order
 from todoku.payment.prepare import prepare
 from todoku.quote import ask
 from todoku.quote import messages as quote_messages
 from todoku.quote.models import DETAIL_FIELDS, Draft, Quote
 from todoku.stock.check import short
 from todoku.storefront import details, places, shopper, typed
-from todoku.storefront.basket import order_under_way
 from todoku.storefront.csp import with_stripe
-from todoku.storefront.page import SeeOther, go, show
+from todoku.storefront.holding import Holding, hold
+from todoku.storefront.page import SeeOther, form_of, go, show
 
 log = logging.getLogger(__name__)
 
@@ -45,26 +45,21 @@ def _nothing_held(request: HttpRequest) -> SeeOther:
     return go("storefront:cart")
 
 
-def _start(request: HttpRequest) -> Cart | SeeOther:
+def _start(request: HttpRequest) -> Holding | SeeOther:
     """Find the shopper's cart for a checkout page, or the page to show instead."""
-    cart = fill.current(shopper.recognise(request))
-    if cart is None:
-        return _nothing_held(request)
-    return order_under_way(request, cart) or cart
+    return hold(request) or _nothing_held(request)
 
 
 # 在庫チェック ----------------------------------------------------------------------------------------------------
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
+@form_of("storefront:cart")
 def begin(request: HttpRequest) -> HttpResponse:
     """Leave the cart: look whether the stock can serve every line, and name each that it cannot."""
-    if request.method != "POST":
-        return go("storefront:cart")
-    cart = _start(request)
-    if isinstance(cart, SeeOther):
-        return cart
-    lines = fill.held(cart)
+    held = _start(request)
+    if isinstance(held, SeeOther):
+        return held
+    lines = fill.held(held.cart)
     if not lines:
         return _nothing_held(request)
     if short(lines) or not all(line.product.on_sale for line in lines):
@@ -79,22 +74,26 @@ def begin(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def fill_in(request: HttpRequest) -> HttpResponse:
     """The details page: who gets it and where. Leaving it prices the cart (送料計算)."""
-    cart = _start(request)
-    if isinstance(cart, SeeOther):
-        return cart
-    lines = fill.held(cart)
-    if not lines:
-        return _nothing_held(request)
-    goods_total = sum(line.product.price * line.quantity for line in lines)
-    context = {"lines": lines, "goods_total": goods_total}
-    pieces = sum(line.quantity for line in lines)
+    held = _start(request)
+    if isinstance(held, SeeOther):
+        return held
+    cart = held.cart
 
     def again(form: details.DetailsForm, status: int = 200, **more: object) -> HttpResponse:
-        return show(request, "storefront/details.html", {**context, "form": form, **more}, status=status, pieces=pieces)
+        lines = fill.held(cart)
+        if not lines:
+            return _nothing_held(request)
+        context = {
+            "form": form,
+            "lines": lines,
+            "goods_total": sum(line.product.price * line.quantity for line in lines),
+            **more,
+        }
+        pieces = sum(line.quantity for line in lines)
+        return show(request, "storefront/details.html", context, status=status, pieces=pieces)
 
     if request.method != "POST":
-        draft = Draft.objects.filter(cart=cart).first()
-        return again(details.DetailsForm(initial=details.of_draft(draft)))
+        return again(details.DetailsForm(initial=details.of_draft(held.draft)))
     if "find_place" in request.POST:
         return again(_with_place(request))
     form = details.DetailsForm(request.POST)
@@ -164,27 +163,28 @@ def _payment_is_away(error: Exception) -> str:
 @require_safe
 def confirm(request: HttpRequest) -> HttpResponseBase:
     """The confirm page: everything that the shopper agrees to, priced at this moment, and the card form."""
-    cart = _start(request)
-    if isinstance(cart, SeeOther):
-        return cart
-    latest = Quote.objects.filter(cart=cart).order_by("-created_at").first()
+    held = _start(request)
+    if isinstance(held, SeeOther):
+        return held
+    cart, draft, version = held.cart, held.draft, held.cart.version
     try:
         quote = ask.quote(cart)
     except ask.CannotQuote as error:
         return _cannot_quote(request, error)
-    draft = Draft.objects.get(cart=cart)
-    if draft.wished_on is not None and draft.wished_on not in details.days():
+    if draft is None or (draft.wished_on is not None and draft.wished_on not in details.days()):
         messages.warning(request, _("The delivery date you chose can no longer be kept. Please choose another one."))
         return go("storefront:details")
-    shown = _shown(request, cart) or latest
-    changes = ask.changes(shown, quote) if shown is not None and shown.pk != quote.pk else []
+    shown = _shown(request, cart)
+    if shown is None and quote.cart_version != version:
+        # Something we sell, or what it costs to send it, changed between the last look and this one.
+        shown = Quote.objects.filter(cart=cart, cart_version=version).first()
+    changes = ask.changes(shown, quote) if shown is not None else []
     trouble = ""
     try:
         prepare(quote)
     except (Unavailable, GatewayRefused) as unreachable:
         trouble = _payment_is_away(unreachable)
     lines = list(quote.lines.all())
-    unpaid = Order.objects.filter(quote=quote, status=Status.NOT_PAID).first()
     return show(
         request,
         "storefront/confirm.html",
@@ -198,7 +198,7 @@ def confirm(request: HttpRequest) -> HttpResponseBase:
             "details": draft,
             "wished_on": details.spoken_day(draft.wished_on) if draft.wished_on else "",
             "changes": [quote_messages.tell(change) for change in changes if change.kind != "details"],
-            "setback": order_messages.setback(unpaid.setback) if unpaid is not None else "",
+            "setback": order_messages.setback(held.setback) if held.unpaid_quote == quote.pk else "",
             "trouble": trouble,
             "stripe": settings.STRIPE,
             "billing": _billing(draft),
@@ -272,11 +272,9 @@ def _billing(draft: Draft) -> Mapping[str, Any]:
 # 購入する -----------------------------------------------------------------------------------------------------------
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
+@form_of("storefront:confirm")
 def press(request: HttpRequest) -> HttpResponse:
     """The press of the order button. Whatever comes of it, the shopper is shown the truth."""
-    if request.method != "POST":
-        return go("storefront:confirm")
     name = shopper.recognise(request)
     quote_id = request.POST.get("quote", "")[:64]
     cart = fill.current(name)

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.urls import reverse
 from django.utils.translation import get_language
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -98,8 +97,3 @@ def back(request: HttpRequest, token: str) -> SeeOther:
     if found.status == Status.PLACED:
         engine.play("checkout", found, knock="return")
     return go("storefront:order", token)
-
-
-def order_url(order: Order) -> str:
-    """The path of an order's page."""
-    return reverse("storefront:order", args=[links.token(order)])

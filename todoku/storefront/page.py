@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -11,6 +12,8 @@ from django.urls import reverse
 
 from todoku.cart import fill
 from todoku.storefront import shopper
+
+View = Callable[..., HttpResponse]
 
 
 def show(
@@ -33,6 +36,19 @@ class SeeOther(HttpResponseRedirect):
     """Send the browser on with a GET, whatever it came with (303)."""
 
     status_code = 303
+
+
+def form_of(page: str) -> Callable[[View], View]:
+    """Take this view's form, and send whoever opens its address as a page to the page the form stands on."""
+
+    def taken(view: View) -> View:
+        @wraps(view)
+        def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            return view(request, *args, **kwargs) if request.method == "POST" else go(page)
+
+        return answered
+
+    return taken
 
 
 def go(name: str, *args: object) -> SeeOther:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract
@@ -131,8 +131,6 @@ def _misplaced(message: Message) -> Iterator[str]:
 
 
 def _placeholders(text: str) -> set[str]:
-    import re
-
     return set(re.findall(r"%\((\w+)\)[sd]", text)) | ({"%s"} if re.search(r"(?<!%)%[sd]", text) else set())
 
 
@@ -153,17 +151,3 @@ def _replace(path: Path, content: bytes) -> None:
 def all_lacking(languages: Iterable[str] = TRANSLATED) -> dict[str, list[str]]:
     """List what is wrong with each language; nothing for one that is complete."""
     return {language: wrong for language in languages if (wrong := lacking(language))}
-
-
-def fill(language: str, known: dict[str, Any]) -> int:
-    """Put translations into a language's file, by their English words; say how many found their place."""
-    catalog, placed = write(language), 0
-    for message in catalog:
-        if message.id and _key(message) in known and not all(_strings(message)):
-            given = known[_key(message)]
-            message.string = (given,) if isinstance(message.id, list | tuple) else given
-            placed += 1
-    out = io.BytesIO()
-    write_po(out, catalog, sort_output=True, include_lineno=False, width=112, ignore_obsolete=True)
-    _replace(po(language), out.getvalue())
-    return placed

@@ -21,11 +21,15 @@
     },
   });
   const billing = JSON.parse(document.getElementById("billing").textContent);
-  const payment = elements.create("payment", { layout: "tabs", fields: { billingDetails: "never" } });
+  const payment = elements.create("payment", {
+    layout: "tabs",
+    fields: { billingDetails: "never" },
+    // Cards only: a wallet would want origins that this page does not let in.
+    wallets: { applePay: "never", googlePay: "never", link: "never" },
+  });
   const ready = () => { card.removeAttribute("aria-busy"); card.querySelector(".waiting")?.remove(); button.disabled = false; };
   payment.on("ready", ready);
   payment.on("loaderror", () => { problem.textContent = card.dataset.away; });
-  card.replaceChildren(...card.childNodes);
   const frame = document.createElement("div");
   card.append(frame);
   payment.mount(frame);
