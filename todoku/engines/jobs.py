@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import procrastinate
+from django.db import connection
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
@@ -62,9 +65,23 @@ def ring(case: int) -> None:
 def defer_play(execution: Execution, *, after: timedelta | None) -> None:
     """Enqueue the play of an execution, in the caller's transaction: now, or after some time."""
     later = timezone.now() + after if after else None
-    play.configure(lock=f"order-{execution.order_id}", schedule_at=later).defer(execution=execution.pk)
+    with _in_djangos_words():
+        play.configure(lock=f"order-{execution.order_id}", schedule_at=later).defer(execution=execution.pk)
 
 
 def defer_ring(case: int) -> None:
     """Enqueue the bell's ringing, in the caller's transaction."""
-    ring.defer(case=case)
+    with _in_djangos_words():
+        ring.defer(case=case)
+
+
+@contextmanager
+def _in_djangos_words() -> Iterator[None]:
+    """The queue shares our connection and our transaction; its troubles are told as the database's always are."""
+    try:
+        yield
+    except procrastinate.exceptions.ConnectorException as error:
+        if error.__cause__ is None:
+            raise
+        with connection.wrap_database_errors:
+            raise error.__cause__ from None

@@ -202,14 +202,19 @@ class StripeEventRead:
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         # A thin event (v2) names its object beside; a snapshot carries it.
-        related = body.get("related_object") or (body.get("data") or {}).get("object") or {}
+        data = body.get("data") or {}
+        if not isinstance(data, Mapping):
+            raise BadEvent("the event's data are not an object")
+        related = body.get("related_object") or data.get("object") or {}
         if not isinstance(related, Mapping):
             raise BadEvent("the event's object is not an object")
         self.id = _text(body, "id")
         self.type = _text(body, "type")
-        self.object_id = str(related.get("id") or "")[:255]
+        self.object_id = _id(related)
         intent = related.get("payment_intent")
-        self.payment_intent = self.object_id if self.object_id.startswith("pi_") else str(intent or "")[:255]
+        # Only its id, also where Stripe has put the whole intent in its place.
+        about = _id(intent if isinstance(intent, Mapping) else {"id": intent})
+        self.payment_intent = self.object_id if self.object_id.startswith("pi_") else about
         self.livemode = body.get("livemode") is True
         self.happened_at = _moment(body.get("created"))
 
@@ -255,9 +260,24 @@ def _stamp(signature: str) -> float:
 
 def _text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= 255 or "\x00" in value:
+    if not isinstance(value, str) or not 0 < len(value) <= 255 or not _can_be_kept(value):
         raise BadEvent(f"the event has no {name}")
     return value
+
+
+def _id(found: Mapping[str, Any]) -> str:
+    """The object's id; empty when it has none that we know the shape of."""
+    value = found.get("id")
+    if not isinstance(value, str):
+        return ""
+    if not _can_be_kept(value):
+        raise BadEvent("the event's object has no readable id")
+    return value[:255]
+
+
+def _can_be_kept(value: str) -> bool:
+    # PostgreSQL's text holds no NUL, and half a surrogate pair is no text.
+    return "\x00" not in value and not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def _moment(created: object) -> datetime | None:
