@@ -12,9 +12,7 @@ from todoku.order.models import Order, Status
 SLOW = 10.0
 
 
-def test_a_hundred_plays_that_wait_for_stripe_do_not_hold_up_the_next(
-    street: StripeAndMail, workers: Workers
-) -> None:
+def test_a_hundred_plays_that_wait_for_stripe_do_not_hold_up_the_next(street: StripeAndMail, workers: Workers) -> None:
     crab = shop.sell("KANI", stock=200)
     prepared = []
     for _ in range(101):
