@@ -16,4 +16,6 @@ from todoku.settings import STORAGES  # noqa: E402
 
 # Nobody has collected the static files for a test.
 STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+# A test that has changed a price wants to see it at once.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 STRIPE_HTTP_CLIENT = "tests.stripe_door.client"

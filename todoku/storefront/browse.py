@@ -20,7 +20,11 @@ _PICTURE = re.compile(r"products/[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.webp")
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """Show the goods: all of them, or those kept at one temperature."""
+    """Show the goods: all of them, or those kept at one temperature.
+
+    The list may be two seconds old: it is the page that everybody opens, and whoever buys is asked again by the
+    cart, the confirm page and the stock itself.
+    """
     kept = request.GET.get("kept", "")
     goods = Product.objects.filter(on_sale=True).select_related("level")
     if kept in Temperature.values:
@@ -30,7 +34,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return show(
         request,
         "storefront/home.html",
-        {"products": list(goods), "kept": kept, "temperatures": Temperature.choices, "few": FEW},
+        {"products": goods, "kept": kept, "temperatures": Temperature.choices, "few": FEW},
     )
 
 

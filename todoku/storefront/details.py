@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from todoku.quote.models import DETAIL_FIELDS, Draft
 from todoku.quote.rules import PREFECTURES
 from todoku.storefront import places, typed
+from todoku.storefront.widgets import PlainInput, PlainSelect
 
 #: The first and the last day, from today, that a shopper may wish for.
 FIRST_DAY, LAST_DAY = 4, 17
@@ -35,6 +36,8 @@ UNREADABLE: dict[str, Promise] = {
 
 class TypedField(forms.CharField):
     """A text field that is read by one of ``typed``'s functions; what was typed stays in the form."""
+
+    widget = PlainInput
 
     def __init__(self, *, read: Callable[[str], str] = typed.one_line, missing: Promise | str, **kwargs: Any) -> None:
         words: dict[str, Any] = {
@@ -128,6 +131,7 @@ class DetailsForm(forms.Form):
     prefecture = forms.ChoiceField(
         label=gettext_lazy("Prefecture"),
         choices=prefecture_choices,
+        widget=PlainSelect,
         error_messages={
             "required": gettext_lazy("Please choose the prefecture."),
             "invalid_choice": gettext_lazy("Please choose the prefecture from the list."),
@@ -153,6 +157,7 @@ class DetailsForm(forms.Form):
         label=gettext_lazy("Delivery date"),
         help_text=gettext_lazy("We cannot promise the day, but we send it so that it should arrive then."),
         choices=day_choices,
+        widget=PlainSelect,
         required=False,
         coerce=date.fromisoformat,
         empty_value=None,
