@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 
 from bench import meter
+from bench.shopper import type_card
 from todoku import database, lights_out, postgres
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -33,6 +34,8 @@ SIZES = (
 )
 #: So many of each product: nothing sells out.
 PLENTY = 1_000_000
+#: How often to try to open, should another shop be quicker to take a port.
+TRIES = 3
 _FOREIGN = ("TODOKU_", "STRIPE_", "DATABASE_URL", "DJANGO_", "PYTEST", "GUNICORN_", "PG", "WEB_CONCURRENCY", "HOST")
 #: How each part is recognised by the words of its command line.
 _PARTS = (("web", "gunicorn"), ("worker", "worker"), ("rehearsal", "rehearsal"))
@@ -54,30 +57,40 @@ class WholeShop:
 
     def __init__(self) -> None:
         self.host = "127.0.0.1"
-        self.port = free_port()
+        self.port = 0
         self.rehearsal = ""
         self.database = ""
         self.sizes = {name: os.environ[name] for name in SIZES if os.environ.get(name)}
-        self.var = Path(tempfile.mkdtemp(prefix="todoku-bench-"))
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)},
-            **self.sizes,
-            "TODOKU_VAR": str(self.var),
-        }
+        self.var = Path()
+        #: Seconds from the command to the welcome.
+        self.opened_in = 0.0
+        self._environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> WholeShop:
-        try:
-            self._open()
-        except BaseException:
-            self.close()
-            raise
+        for left in reversed(range(TRIES)):
+            try:
+                self._open()
+                break
+            except BaseException as error:
+                self.close()
+                # Another shop that opens at the same moment may have taken a port that was free a moment ago.
+                if not isinstance(error, DidNotOpen) or not left:
+                    raise
         return self
 
     def __exit__(self, *wrong: object) -> None:
         self.close()
 
     def _open(self) -> None:
+        began = time.monotonic()
+        self.port = free_port()
+        self.var = Path(tempfile.mkdtemp(prefix="todoku-bench-"))
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)},
+            **self.sizes,
+            "TODOKU_VAR": str(self.var),
+        }
         said = self.var / "said.txt"
         with said.open("w") as output:
             self._process = subprocess.Popen(
@@ -95,7 +108,9 @@ class WholeShop:
             if self._process.poll() is not None or time.monotonic() > until:
                 raise DidNotOpen(f"the shop did not open. It said:\n{text}")
             time.sleep(0.1)
+        self.opened_in = round(time.monotonic() - began, 1)
         self.rehearsal = f"http://127.0.0.1:{self._port_of_the_rehearsal()}"
+        self._must_be_ours()
         self.database = database.start_embedded(self.var)
         self._fill_the_shelves()
 
@@ -107,6 +122,13 @@ class WholeShop:
             time.sleep(0.1)
         words = meter.command(pids[0])
         return words[words.index("--port") + 1]
+
+    def _must_be_ours(self) -> None:
+        """See that what answers there writes into our folder: another shop's rehearsal may have the port."""
+        card = type_card(self.rehearsal).encode()
+        kept = [file for file in (self.var / "rehearsal").rglob("*") if file.is_file()]
+        if not any(card in file.read_bytes() for file in kept):
+            raise DidNotOpen(f"{self.rehearsal} is another shop's rehearsal.")
 
     def _fill_the_shelves(self) -> None:
         """Count plenty of every product of the demo catalogue in, by the shop's own import."""
@@ -141,6 +163,7 @@ class WholeShop:
                 self._process.wait(30)
             self._process.kill()
             self._process.wait()
+            self._process = None
         until = time.monotonic() + 10
         while lights_out.running(str(self.var / "postgres")) is not None and time.monotonic() < until:
             time.sleep(0.05)
