@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.core.cache import cache
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
 
 from tests import shop
 
 
 @pytest.mark.django_db
-def test_a_kept_list_is_never_shown_in_another_language_or_for_another_temperature(settings: SettingsWrapper) -> None:
+def test_a_kept_list_is_never_shown_in_another_language_or_for_another_temperature(settings: Any) -> None:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     cache.clear()
     shop.furnish()
