@@ -23,7 +23,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -99,11 +99,16 @@ def is_free(host: str, port: int) -> bool:
 
 
 def another_port(wanted: int, *taken: int) -> int:
-    """Choose ``wanted`` if it is free, and the next free one if it is not."""
-    for port in range(wanted, min(wanted + 200, 65536)):
-        if port not in taken and is_free("127.0.0.1", port):
+    """Choose ``wanted`` if it is free, and any free one if it is not: two shops then do not meet again at the next."""
+    if wanted not in taken and is_free("127.0.0.1", wanted):
+        return wanted
+    for _ in range(20):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in taken:
             return port
-    raise CannotOpen(f"None of the ports {wanted} to {wanted + 199} is free.")
+    raise CannotOpen("There is no free port on this machine.")
 
 
 @dataclass(frozen=True)
@@ -341,6 +346,11 @@ class Shop:
         environment = self.plan.environment()
         hold = postgres.held(self.embedded) if self.embedded else ()
         login = self._prepare(logs, environment, hold)
+        # Preparing took a while; another shop may have opened on these ports meanwhile.
+        rehearsal_port = another_port(self.plan.rehearsal_port, self.plan.port)
+        smtp_port = another_port(self.plan.smtp_port, self.plan.port, rehearsal_port)
+        self.plan = replace(self.plan, rehearsal_port=rehearsal_port, smtp_port=smtp_port)
+        environment = self.plan.environment()
         for name, command in commands(self.plan).items():
             part = self.parts[name] = Part(name, command, environment, _new_log(logs, name), hold)
             part.start()

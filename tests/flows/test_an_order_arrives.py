@@ -65,3 +65,12 @@ def test_a_declined_card_gives_the_stock_back_and_a_second_card_pays_the_same_or
     assert (order.status, order.attempts) == (Status.COMPLETE, 2)
     assert len(shop.charges(rehearsal)) == 1
     assert shop.levels(crab) == (9, 0, 1)
+
+
+def test_no_row_of_the_database_is_quoted_in_a_case_or_a_log() -> None:
+    from todoku.engines.embedded import _technical
+
+    told = _technical(
+        ["django.db.utils.IntegrityError: new row violates a check\nDETAIL:  Failing row contains (hanako@example.com)\n"]
+    )
+    assert told == "django.db.utils.IntegrityError: new row violates a check"

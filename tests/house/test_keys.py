@@ -30,10 +30,14 @@ def test_a_blank_key_is_no_key(blank: str) -> None:
     assert keys.read({"STRIPE_SECRET_KEY": blank}, production=False, rehearsal_url=LOCAL).rehearsal
 
 
-@pytest.mark.parametrize("production", [True, False])
-def test_both_modes_of_a_real_account_are_told_apart(production: bool) -> None:
-    test = keys.read(TEST, production=production, rehearsal_url=LOCAL)
-    live = keys.read(LIVE, production=production, rehearsal_url=LOCAL)
+def test_live_keys_are_used_in_production_only() -> None:
+    with pytest.raises(ImproperlyConfigured, match="TODOKU_ENV=production"):
+        keys.read(LIVE, production=False, rehearsal_url=LOCAL)
+
+
+def test_both_modes_of_a_real_account_are_told_apart() -> None:
+    test = keys.read(TEST, production=True, rehearsal_url=LOCAL)
+    live = keys.read(LIVE, production=True, rehearsal_url=LOCAL)
     assert (test.livemode, live.livemode) == (False, True)
     assert test.api == live.api == "https://api.stripe.com"
     assert live.webhook_secrets == ("whsec_0123456789", "whsec_9876543210")

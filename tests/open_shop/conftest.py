@@ -136,10 +136,9 @@ def _wait_open(process: subprocess.Popen[bytes], url: str, home: Path) -> None:
     while time.monotonic() < until:
         assert process.poll() is None, (home / "said.txt").read_text()
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
-            if answer.status == 200:
-                # The lines with the addresses come when everything stands.
-                if "Rehearsal Stripe" in (home / "said.txt").read_text():
-                    return
+            # The lines with the addresses come when everything stands.
+            if answer.status == 200 and "Rehearsal Stripe" in (home / "said.txt").read_text():
+                return
         time.sleep(0.3)
     raise AssertionError(f"the shop did not open: {(home / 'said.txt').read_text()}")
 

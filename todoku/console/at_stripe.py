@@ -10,6 +10,6 @@ def payment(stripe_id: str | None) -> str:
     if not stripe_id:
         return ""
     if settings.STRIPE.rehearsal:
-        return f"{settings.REHEARSAL_URL}/#{stripe_id}"
+        return f"{settings.REHEARSAL_URL}/payments/{stripe_id}"
     test = "" if settings.STRIPE.livemode else "test/"
     return f"https://dashboard.stripe.com/{test}payments/{stripe_id}"

@@ -241,6 +241,12 @@ def _name_of(error: Exception) -> str:
     return type(error).__name__
 
 
+def _technical(lines: list[str]) -> str:
+    """An exception's text for a developer, without what PostgreSQL quotes of a row: that may be a person's address."""
+    kept = [line for line in "".join(lines).splitlines() if not line.lstrip().startswith(("DETAIL:", "CONTEXT:"))]
+    return "\n".join(kept)
+
+
 def _stumble(
     execution: Execution, flow: asl.Flow, here: str, data: Any, error: Exception
 ) -> tuple[str, Any] | None:
@@ -249,7 +255,7 @@ def _stumble(
     Returns the state and data to go on with, or None when this job is over.
     """
     name = _name_of(error)
-    technical = "".join(traceback.format_exception_only(error)).strip()
+    technical = _technical(traceback.format_exception_only(error)).strip()
     state = flow.states[here]
     if isinstance(state, asl.Task):
         found = interpreter.retrier(state, name)
@@ -260,7 +266,7 @@ def _stumble(
             if tries <= retrier.most:
                 wait = timedelta(seconds=retrier.wait(tries, random.random()))  # noqa: S311 - jitter
                 seconds = wait.total_seconds()
-                log.warning("%s: %s failed (%s), again in %.1f s: %s", execution, here, name, seconds, error)
+                log.warning("%s: %s failed (%s), again in %.1f s: %s", execution, here, name, seconds, technical)
                 with transaction.atomic():
                     again_at = timezone.now() + wait
                     Mishap.objects.create(
@@ -279,7 +285,7 @@ def _stumble(
         here,
         error=name,
         why=why,
-        technical="".join(traceback.format_exception(error)),
+        technical=_technical(traceback.format_exception(error)),
         code=error.code if isinstance(error, NeedsOperator) else "",
     )
     return None

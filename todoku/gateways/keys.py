@@ -83,6 +83,10 @@ def read(environ: Mapping[str, str], *, production: bool, rehearsal_url: str) ->
             f"STRIPE_SECRET_KEY is a {secret_shape[1]} key and STRIPE_PUBLISHABLE_KEY a {publishable_shape[1]} "
             "key: use two of the same mode."
         )
+    if secret_shape[1] == "live" and not production:
+        raise ImproperlyConfigured(
+            "Live Stripe keys take real money: they are only used with TODOKU_ENV=production. Use test keys here."
+        )
     return StripeKeys(
         secret=secret,
         publishable=publishable,

@@ -53,7 +53,7 @@ def unreachable(start: str = "placed") -> set[str]:
 
 
 def new_number(day: date) -> str:
-    """Make an order number that can be said on the phone: T261122-7KQ2X (the day is JST).
+    """Make an order number that can be said on the phone: T261122-7KQ2XA (the day is JST).
 
     It is random, so that it tells nobody how many orders the shop has; the database keeps it unique.
     """
