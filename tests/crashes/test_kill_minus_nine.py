@@ -8,8 +8,11 @@ worker comes, finds them all, and carries them through.
 
 from __future__ import annotations
 
+import os
+import random
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +125,41 @@ def test_a_worker_killed_at_any_boundary_loses_nothing(street: StripeAndMail, wo
 
     for bought in orders:
         _check(street, bought, card, labels)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif("TODOKU_CRASHES" not in os.environ, reason="slow: TODOKU_CRASHES=3 pytest tests/crashes")
+@pytest.mark.parametrize("card", [shop.VISA, shop.DECLINED], ids=["paid", "declined"])
+def test_the_worker_that_takes_over_is_killed_too(street: StripeAndMail, workers: Workers, card: str) -> None:
+    """Each boundary of the first worker with some of the second's (``TODOKU_CRASHES`` says how many), drawn anew."""
+    labels = _record(street, workers, card)
+    for index in [*range(1, len(labels)), 0]:
+        for second in random.sample(range(len(labels)), int(os.environ["TODOKU_CRASHES"])):
+            bought = _kill_at(street, workers, index, labels, card)
+            paper = workers.paper()
+            pid = workers.start(kill_at=second, paper=paper, dead_after=0.6)
+            print(f"killed at {index}, then at {second} of {labels}")
+            wait_for(lambda paper=paper, second=second: _over(paper, second))  # type: ignore[misc]
+            workers.kill(pid)
+            _rescue(workers, [bought])
+            order = Order.objects.select_related("intent").get(pk=bought.order.pk)
+            charges = [
+                charge["status"]
+                for charge in street.rehearsal.rows("charges", 10_000)
+                if charge["payment_intent"] == order.intent.stripe_id
+            ]
+            if card == shop.DECLINED:
+                assert (order.status, charges) == (Status.NOT_PAID, ["failed"])
+                assert shop.levels(bought.product) == (10, 0, 0)
+            else:
+                assert (order.status, charges) == (Status.COMPLETE, ["succeeded"])
+                assert shop.levels(bought.product) == (9, 0, 1)
+                assert Counter(order.ledger.values_list("step", flat=True)) == Counter(PAID_STEPS)
+            # The next order is of a new product of this name.
+            Product.objects.filter(pk=bought.product.pk).update(sku=f"{bought.product.sku}-{order.pk}")
+
+
+def _over(paper: Path, last: int) -> bool:
+    """The second worker has come to its last boundary, or to the end of the play before it."""
+    passed = paper.read_text().splitlines()
+    return len(passed) > last or "after the job is finished" in passed
