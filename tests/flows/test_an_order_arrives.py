@@ -71,6 +71,6 @@ def test_no_row_of_the_database_is_quoted_in_a_case_or_a_log() -> None:
     from todoku.engines.embedded import _technical
 
     told = _technical(
-        ["django.db.utils.IntegrityError: new row violates a check\nDETAIL:  Failing row contains (hanako@example.com)\n"]
+        ["IntegrityError: new row violates a check\nDETAIL:  Failing row contains (hanako@example.com)\n"]
     )
-    assert told == "django.db.utils.IntegrityError: new row violates a check"
+    assert told == "IntegrityError: new row violates a check"

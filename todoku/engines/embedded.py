@@ -107,9 +107,9 @@ def _start(flow: str, order_id: int, *, knock: str, who: str) -> Execution | Non
             INSERT INTO engines_execution
                    (order_id, flow, number, definition_id, status, position, data, retries, knock, who,
                     started_at, error, cause)
-            SELECT %(order)s, %(flow)s, COALESCE(MAX(number), 0) + 1, %(definition)s, 'RUNNING', '', '{}', '{}',
-                   %(knock)s, %(who)s, now(), '', ''
-              FROM engines_execution WHERE order_id = %(order)s AND flow = %(flow)s
+            SELECT %(order)s::bigint, %(flow)s::text, COALESCE(MAX(number), 0) + 1, %(definition)s::bigint,
+                   'RUNNING', '', '{}', '{}', %(knock)s::text, %(who)s::text, now(), '', ''
+              FROM engines_execution WHERE order_id = %(order)s::bigint AND flow = %(flow)s::text
                 ON CONFLICT DO NOTHING
             RETURNING id, number
             """,

@@ -93,24 +93,26 @@ _MOVE = """
         SELECT * FROM unnest(%(products)s::bigint[], %(quantities)s::int[]) AS asked (product_id, quantity)
     ), moved AS (
         UPDATE stock_level AS level
-           SET on_hand = level.on_hand + %(on_hand)s * asked.quantity,
-               reserved = level.reserved + %(reserved)s * asked.quantity,
-               sold = level.sold + %(sold)s * asked.quantity
+           SET on_hand = level.on_hand + %(on_hand)s::int * asked.quantity,
+               reserved = level.reserved + %(reserved)s::int * asked.quantity,
+               sold = level.sold + %(sold)s::int * asked.quantity
           FROM asked
          WHERE level.product_id = asked.product_id
-           AND level.on_hand + %(on_hand)s * asked.quantity >= 0
-           AND level.reserved + %(reserved)s * asked.quantity >= 0
+           AND level.on_hand + %(on_hand)s::int * asked.quantity >= 0
+           AND level.reserved + %(reserved)s::int * asked.quantity >= 0
      RETURNING level.product_id
     ), begun AS (
         INSERT INTO stock_reservation (order_id, attempt, product_id, quantity, state, held_at)
-        SELECT %(order)s, %(attempt)s, product_id, quantity, 'held', now() FROM asked WHERE %(kind)s = 'taken'
+        SELECT %(order)s::bigint, %(attempt)s::int, product_id, quantity, 'held', now()
+          FROM asked WHERE %(kind)s::text = 'taken'
     ), ended AS (
-        UPDATE stock_reservation SET state = %(kind)s, ended_at = now()
-         WHERE %(kind)s IN ('returned', 'sold') AND order_id = %(order)s AND state = 'held'
+        UPDATE stock_reservation SET state = %(kind)s::text, ended_at = now()
+         WHERE %(kind)s::text IN ('returned', 'sold') AND order_id = %(order)s::bigint AND state = 'held'
     ), told AS (
         INSERT INTO stock_movement (product_id, kind, on_hand, reserved, sold, order_id, who, why, at)
-        SELECT product_id, %(kind)s, %(on_hand)s * quantity, %(reserved)s * quantity, %(sold)s * quantity,
-               %(order)s, 'checkout', '', now()
+        SELECT product_id, %(kind)s::text, %(on_hand)s::int * quantity, %(reserved)s::int * quantity,
+               %(sold)s::int * quantity,
+               %(order)s::bigint, 'checkout', '', now()
           FROM asked ORDER BY product_id
     )
     SELECT count(*) FROM moved
