@@ -174,7 +174,7 @@ def _watch(browser: Browser, order: Answer) -> tuple[float, int]:
     began = time.monotonic()
     state = order.between('data-state="')
     path = order.between('data-status="')
-    wait = 0.1
+    wait = 0.06
     looks = 0
     while state == "checking":
         if time.monotonic() - began > PATIENCE:

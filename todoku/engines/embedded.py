@@ -41,7 +41,8 @@ class Embedded:
         """Enqueue a play in the caller's transaction; see the port."""
         if knock not in ("press", "resume") and not _worth_playing(order):
             return None
-        with transaction.atomic():
+        # Nothing below fails half-way: no savepoint is needed inside the caller's transaction.
+        with transaction.atomic(savepoint=False):
             for _ in range(3):
                 execution = _start(flow, order.pk, knock=knock, who=who)
                 if execution is not None:

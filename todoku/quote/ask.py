@@ -52,7 +52,13 @@ def keep_details(cart: Cart, details: Mapping[str, object], *, language: str) ->
         draft: Draft | None = getattr(held, "draft", None)
         changed = draft is None or any(getattr(draft, name) != value for name, value in given.items())
         if changed:
-            Draft.objects.update_or_create(cart=held, defaults=given)
+            # The cart's lock is held: nobody else makes its draft meanwhile.
+            if draft is None:
+                Draft.objects.create(cart=held, **given)
+            else:
+                for name, value in given.items():
+                    setattr(draft, name, value)
+                draft.save()
             _next_version(held)
     cart.version = held.version
     return changed

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -16,7 +16,6 @@ from django.views.decorators.http import require_POST
 from todoku.engines import engine
 from todoku.gateways.stripe import BadEvent, StripeEventRead, read_event
 from todoku.order.models import Order
-from todoku.webhooks.models import StripeEvent
 
 log = logging.getLogger(__name__)
 
@@ -62,17 +61,22 @@ def _take(event: StripeEventRead) -> bool:
     with transaction.atomic():
         order = None
         if event.payment_intent:
-            order = Order.objects.filter(intent__stripe_id=event.payment_intent).first()
-        _stored, is_new = StripeEvent.objects.get_or_create(
-            event_id=event.id,
-            defaults={
-                "type": event.type[:100],
-                "object_id": event.payment_intent or event.object_id,
-                "livemode": event.livemode,
-                "happened_at": event.happened_at,
-                "order": order,
-            },
-        )
+            order = Order.objects.filter(intent__stripe_id=event.payment_intent).only("pk").first()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO webhooks_stripeevent"
+                " (event_id, type, object_id, livemode, happened_at, received_at, order_id)"
+                " VALUES (%s, %s, %s, %s, %s, now(), %s) ON CONFLICT (event_id) DO NOTHING",
+                [
+                    event.id,
+                    event.type[:100],
+                    event.payment_intent or event.object_id,
+                    event.livemode,
+                    event.happened_at,
+                    order.pk if order is not None else None,
+                ],
+            )
+            is_new = cursor.rowcount == 1
         if order is None or not is_new:
             return False
         engine.play("checkout", order, knock="webhook")

@@ -4,7 +4,7 @@
   const standing = document.getElementById("standing");
   const began = performance.now();
   const initial = standing.dataset.state;
-  let wait = 100;
+  let wait = 60;
   async function look() {
     try {
       const answer = await fetch(standing.dataset.status, { headers: { Accept: "application/json" }, cache: "no-store" });
