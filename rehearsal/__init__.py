@@ -15,6 +15,8 @@ from rehearsal.clock import Clock, standing_still
 from rehearsal.deliveries import AtOnce, Policy, Sender, Sent
 from rehearsal.errors import ApiError
 from rehearsal.faults import Fault
+from rehearsal.policies import Rough
+from rehearsal.rate_limits import Limits
 from rehearsal.version import API_VERSION, BASE_URL, PUBLISHABLE_KEY, SECRET_KEY, WEBHOOK_SECRET
 from rehearsal.webhook_endpoints import Webhook
 
@@ -29,9 +31,11 @@ __all__ = [
     "AtOnce",
     "Clock",
     "Fault",
+    "Limits",
     "Policy",
     "Rehearsal",
     "Request",
+    "Rough",
     "Sender",
     "Sent",
     "Webhook",

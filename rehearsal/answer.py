@@ -29,9 +29,13 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """An answer: the status, the headers and the body; `dropped` means that the caller never gets to see it."""
+    """An answer: the status, the headers and the body.
+
+    `dropped` means that the caller never gets to see it, `cut` that the connection breaks in the middle of it.
+    """
 
     status: int
     headers: dict[str, str]
     body: str
     dropped: bool = False
+    cut: bool = False

@@ -13,7 +13,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from rehearsal import errors, expand, faults, form, params, routes, three_d_secure, webhook_endpoints
+from rehearsal import (
+    disputes,
+    due,
+    errors,
+    events,
+    expand,
+    faults,
+    form,
+    konbini,
+    params,
+    processing,
+    refunds,
+    routes,
+    three_d_secure,
+    webhook_endpoints,
+)
 from rehearsal.answer import Answer, Request
 from rehearsal.call import Call
 from rehearsal.clock import Clock
@@ -21,7 +36,9 @@ from rehearsal.deliveries import Deliveries, Policy, Sender
 from rehearsal.errors import ApiError
 from rehearsal.idempotency import IdempotencyKeys, fingerprint
 from rehearsal.ids import Ids
+from rehearsal.rate_limits import BY_NAME, Limits, RateLimiter
 from rehearsal.store import Json, Store, to_json
+from rehearsal.timers import Timers
 from rehearsal.version import API_VERSION, BASE_URL, PUBLISHABLE_KEY, SECRET_KEY
 from rehearsal.webhook_endpoints import Webhook
 
@@ -69,12 +86,18 @@ class Rehearsal:
         policy: Policy | None = None,
         sleep: Callable[[float], None] = time.sleep,
         sign_with_real_time: bool = True,
+        rate_limits: str | Limits | None = None,
+        dashboard_types: tuple[str, ...] = ("card",),
+        konbini_pays_by_itself: bool = False,
     ) -> None:
         """Opens a rehearsal, with its state in the directory `state` or, without one, in memory only.
 
         `confirm_seconds` is how long a confirm takes. `seed` makes the ids repeatable. `sign_with_real_time`
         stamps webhook signatures with the real time, so that receivers accept them whatever the rehearsal's
-        clock says; turn it off when the receiver shares the rehearsal's clock.
+        clock says; turn it off when the receiver shares the rehearsal's clock. `rate_limits` is "live", "sandbox"
+        or Limits of your own. `dashboard_types` are the kinds of payment of an intent that does not say which.
+        `konbini_pays_by_itself` pays every ordinary voucher after three minutes, as Stripe's test mode does;
+        without it a voucher waits for somebody to pay it.
         """
         if not 0 <= confirm_seconds <= faults.LONGEST_SECONDS:
             raise ValueError(f"confirm_seconds is between 0 and {faults.LONGEST_SECONDS:.0f}")
@@ -98,6 +121,11 @@ class Rehearsal:
         self._sign_with_real_time = sign_with_real_time
         self._webhooks = tuple(webhooks)
         webhook_endpoints.configure(self.store, self._webhooks, self.clock.second())
+        self.limiter = RateLimiter(self.clock.now)
+        self.limit(rate_limits)
+        self.dashboard_types = dashboard_types
+        self.konbini_pays_by_itself = konbini_pays_by_itself
+        self.timers = Timers(self)
         self.deliveries = Deliveries(self, sender, policy)
         self.store.commit()
 
@@ -117,6 +145,7 @@ class Rehearsal:
         """Checks a request, up to the point where the endpoint would begin its work."""
         started = Started(request)
         with self.lock:
+            self.run_due()
             request.id = self.ids.new("req", 14)
             try:
                 self._begin(started)
@@ -128,6 +157,8 @@ class Rehearsal:
         """Carries the request out and answers it."""
         with self.lock:
             if started.answer is None:
+                if started.wait:
+                    self.run_due()
                 started.answer = self._execute(started)
             answer = started.answer
             fault = started.fault
@@ -146,6 +177,9 @@ class Rehearsal:
         if found is None:
             raise errors.no_such_route(request.method, request.path)
         route, path_id = found
+        # The rate limiter stands before the idempotency layer, so its 429 is never kept.
+        if self.limiter.limits is not None:
+            self.limiter.check(request.method, route.path, path_id)
         try:
             fields = form.pairs(request.query) if request.query else []
             if request.body:
@@ -163,7 +197,7 @@ class Rehearsal:
                 kept = self._keys.look_up(self._scoped(key, request), request.path, started.print, now)
             except ApiError as wrong:
                 refused = wrong
-        # The rate limiter stands before the idempotency layer, so its 429 is never kept.
+        # So does the fault that plays it.
         fault = started.fault = self.faults.take(
             request.method, request.path, executing=kept is None and refused is None
         )
@@ -175,10 +209,11 @@ class Rehearsal:
                 raise errors.key_in_use(key or "none")
             if kind == "drop_before":
                 started.answer = Answer(0, {}, "", dropped=True)
+                started.wait = fault["seconds"]
                 return
             if kind == "slow_before":
                 started.wait = fault["seconds"]
-            elif kind == "slow_after":
+            elif kind in ("slow_after", "drop_after"):
                 started.wait_after = fault["seconds"]
         if refused is not None:
             raise refused
@@ -209,20 +244,23 @@ class Rehearsal:
         assert route is not None and call is not None, "a request without an answer has its route and call"
         fault = started.fault["kind"] if started.fault else None
         stored = True
+        if fault == "processing":
+            call.processing_seconds = started.fault["seconds"] if started.fault else None
         try:
-            if fault == "error_before":
-                raise errors.broken()
+            if fault in ("error_before", "error_before_unkept"):
+                raise errors.broken(stored=fault == "error_before")
             body = route.action(call)
             if "expand" in call.params:
-                body = expand.expanded(self.store, body, call.params["expand"])
-            if fault == "error_after":
-                raise errors.broken()
+                body = expand.expanded(self.store, body, call.params["expand"], self.clock.second())
+            if fault in ("error_after", "error_after_unkept"):
+                raise errors.broken(stored=fault == "error_after")
             answer = Answer(200, self._headers(request), to_json(body))
         except ApiError as refused:
             stored = refused.stored
-            if fault == "error_after" and refused.status != 500:
+            if fault in ("error_after", "error_after_unkept") and refused.status != 500:
                 # It was declined, but what the caller gets to see is the 500.
-                refused, stored = errors.broken(), True
+                stored = fault == "error_after"
+                refused = errors.broken(stored)
             answer = self._refusal(request, refused)
         finally:
             if started.locked is not None:
@@ -282,6 +320,8 @@ class Rehearsal:
         headers = self._headers(request)
         if refused.should_retry is not None:
             headers["Stripe-Should-Retry"] = "true" if refused.should_retry else "false"
+        if refused.headers:
+            headers.update(refused.headers)
         return Answer(refused.status, headers, to_json(refused.body(request.id)))
 
     def _scoped(self, key: str, request: Request) -> str:
@@ -311,17 +351,154 @@ class Rehearsal:
 
     # Steering.
 
-    def advance(self, seconds: float) -> None:
-        """Moves the rehearsal's clock forward by so many seconds and does what becomes due by it."""
+    def advance(self, seconds: float, deliver: bool = False) -> None:
+        """Moves the rehearsal's clock forward by so many seconds and does what becomes due by it, in order.
+
+        With `deliver`, webhooks due meanwhile are sent in this thread, in their order among everything else;
+        without it they are due afterwards, for `deliveries.deliver_due` or for the threads of a server.
+        """
         with self.lock:
             self.clock.advance(seconds)
             self.store.put("meta", "clock", {"offset": self.clock.offset})
+            self._keys.prune(self.clock.now())
+            if not deliver or self.deliveries.runs:
+                self.run_due()
             self.store.commit()
+        if deliver and not self.deliveries.runs:
+            self._run_all_due()
+        self.timers.time_moved()
         self.deliveries.time_moved()
+
+    def run_due(self) -> int:
+        """Does what is due by now except webhooks, each at its own time; answers how much it was.
+
+        Nobody needs to call it: every request does, and every move of the clock.
+        """
+        done = 0
+        with self.lock:
+            while (timer := self.timers.take(self.clock.now())) is not None:
+                with self.clock.held_at(timer["at"]):
+                    due.ACTIONS[timer["kind"]](Call(self, params={}), timer["subject"])
+                done += 1
+            if done:
+                self.store.commit()
+        return done
+
+    def next_due(self) -> float | None:
+        """Answers when the next thing happens by itself or the next webhook is due, or None."""
+        with self.lock:
+            times = [at for at in (self.timers.next_due(), self.deliveries.next_due()) if at is not None]
+        return min(times, default=None)
+
+    def _run_all_due(self) -> None:
+        now = self.clock.now()
+        while (at := self.next_due()) is not None and at <= now:
+            with self.clock.held_at(at):
+                if not self.run_due():
+                    self.deliveries.deliver_next()
+
+    def limit(self, limits: str | Limits | None) -> None:
+        """Switches Stripe's rate limits on: "live", "sandbox" or Limits of your own; None or "off" for none."""
+        if isinstance(limits, str) and limits not in BY_NAME:
+            raise ValueError(f"rate limits are one of {', '.join(BY_NAME)}")
+        self.limiter.limits = BY_NAME[limits] if isinstance(limits, str) else limits
+        self.limiter.forget()
+
+    def pay_at_till(self, intent_id: str, chain: str = "familymart") -> Json:
+        """The customer pays their konbini voucher; raises LookupError if there is none to pay."""
+        return self._steered(lambda call: konbini.pay(call, intent_id, chain))
+
+    def go_to_till(self, intent_id: str) -> Json:
+        """The customer stands at the till: until they pay or walk away, for half an hour at most, no cancel works."""
+        return self._steered(lambda call: konbini.go_to_till(call, intent_id))
+
+    def walk_away(self, intent_id: str) -> Json:
+        """The customer leaves the till without paying."""
+        return self._steered(lambda call: konbini.walk_away(call, intent_id))
+
+    def expire_voucher(self, intent_id: str) -> Json:
+        """Stripe gives the voucher up now: `payment_failed`, without waiting for its time."""
+        return self._steered(lambda call: konbini.expire(call, intent_id))
+
+    def refund_by_hand(self, charge_id: str, amount: int | None = None, reason: str | None = None) -> Json:
+        """Refunds as a person does in Stripe's Dashboard; raises ApiError where Stripe would refuse."""
+
+        def refund(call: Call) -> Json:
+            return refunds.refund(call, self._charge(charge_id), amount, reason)
+
+        return self._steered(refund)
+
+    def move_refund(self, refund_id: str, what: str) -> Json:
+        """Moves a refund on: "bank_account" (the customer answers), "arrives", "returned" by the bank, or "fails"."""
+
+        def move(call: Call) -> Json:
+            if what == "bank_account":
+                return refunds.give_bank_account(call, refund_id)
+            if what == "returned":
+                return refunds.return_by_bank(call, refund_id)
+            if what == "fails":
+                return refunds.fail(call, refund_id)
+            row = self.store.get("refunds", refund_id)
+            if what != "arrives" or row is None or row["status"] != "pending":
+                raise LookupError(f"{refund_id} is not on its way")
+            self.timers.clear("refund_arrives", refund_id)
+            refunds.arrive(call, refund_id)
+            return self.store.get("refunds", refund_id) or row
+
+        return self._steered(move)
+
+    def dispute(self, charge_id: str, reason: str = "fraudulent", inquiry: bool = False) -> Json:
+        """The card's owner disputes a charge."""
+
+        def open_one(call: Call) -> Json:
+            return disputes.open_dispute(call, self._charge(charge_id), reason, inquiry)
+
+        return self._steered(open_one)
+
+    def decide_dispute(self, dispute_id: str, won: bool) -> Json:
+        """The bank decides a dispute."""
+        return self._steered(lambda call: disputes.decide(call, dispute_id, won))
+
+    def warn_of_fraud(self, charge_id: str) -> Json:
+        """The card's bank sends an early fraud warning."""
+        return self._steered(lambda call: disputes.warn(call, self._charge(charge_id)))
+
+    def hold_in_processing(self, intent_id: str, seconds: float = 0.0) -> Json:
+        """Puts an open card payment into `processing`; with seconds, it ends by itself after them."""
+        return self._steered(lambda call: processing.plant(call, intent_id, seconds))
+
+    def settle_processing(self, intent_id: str, paid: bool | None = None) -> Json:
+        """Ends a payment in `processing`: paid, declined, or (None) as its card does."""
+        return self._steered(lambda call: processing.settle(call, intent_id, paid))
+
+    def send_event(self, type: str, object: Json, livemode: bool = False, account: str | None = None) -> Json:
+        """Plants an event that nothing caused: of live mode, of another account, about an object you make up."""
+        return self._steered(lambda call: events.emit(call, type, object, livemode=livemode, account=account))
+
+    def rotate_webhook_secret(self, endpoint_id: str, secret: str, keep_old_seconds: float = 86400.0) -> None:
+        """Gives an endpoint a new secret; for so long every delivery is signed with both."""
+        with self.lock:
+            webhook_endpoints.rotate(self.store, endpoint_id, secret, self.clock.now() + keep_old_seconds)
+            self.store.commit()
+
+    def _steered(self, action: Callable[[Call], Json]) -> Json:
+        with self.lock:
+            self.run_due()
+            try:
+                return action(Call(self, params={}))
+            finally:
+                self.store.commit()
+
+    def _charge(self, id: str) -> Json:
+        charge = self.store.get("charges", id)
+        if charge is None:
+            raise LookupError(f"there is no charge {id}")
+        return charge
 
     def authenticate(self, intent_id: str, passed: bool = True) -> Json:
         """Answers an intent's open 3-D Secure challenge for the customer, and answers the intent as it is then."""
         with self.lock:
+            self.run_due()
             call = Call(self, params={})
             challenge = three_d_secure.open_challenge(call, intent_id)
             if challenge is None:
@@ -365,6 +542,8 @@ class Rehearsal:
         with self.lock:
             self.store.clear()
             self.clock.offset = 0.0
+            self.timers.forget()
+            self.limiter.forget()
             self.deliveries.forget()
             self.requests.clear()
             webhook_endpoints.configure(self.store, self._webhooks, self.clock.second())
@@ -374,8 +553,14 @@ class Rehearsal:
         """The time that webhook signatures carry, in seconds since 1970."""
         return time.time() if self._sign_with_real_time else self.clock.now()
 
+    def start(self) -> None:
+        """Lets time pass by itself: timers go off and webhooks are sent in the background."""
+        self.timers.start()
+        self.deliveries.start()
+
     def close(self) -> None:
         """Stops the deliveries and closes the journal."""
+        self.timers.stop()
         self.deliveries.stop()
         with self.lock:
             self.store.close()
@@ -447,6 +632,10 @@ def _spoilt(answer: Answer, kind: str) -> Answer:
         return answer
     if kind == "drop_after":
         return Answer(answer.status, answer.headers, answer.body, dropped=True)
+    if kind == "truncated":
+        return Answer(answer.status, answer.headers, answer.body, cut=True)
+    if kind == "wrong_type":
+        return Answer(200, {"Content-Type": "text/html"}, "<html><body><h1>Please log in</h1></body></html>")
     if kind == "malformed":
         return Answer(
             200, {**answer.headers, "Content-Type": "application/json"}, answer.body[: len(answer.body) // 2]

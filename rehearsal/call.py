@@ -23,6 +23,8 @@ class Call:
     """The id in the path, for instance `pi_…` in `/v1/payment_intents/pi_…/confirm`."""
     params: Json = None  # type: ignore[assignment]  # set by the router, always
     publishable: bool = False
+    processing_seconds: float | None = None
+    """Set when a payment is to stop at `processing`: for so long, or with 0 until it is told to go on."""
 
     @property
     def store(self) -> Store:

@@ -42,6 +42,10 @@ class Card:
     cvc_check: str = "pass"
     line1_check: str = "pass"
     postal_check: str = "pass"
+    refund: Literal["at_once", "late", "fails"] = "at_once"
+    """How a refund goes: at once, pending for a while, or at once and failed later."""
+    afterwards: Literal["", "fraudulent", "not_received", "inquiry", "warning"] = ""
+    """What comes after it was charged: a dispute, an inquiry, an early fraud warning, or nothing."""
 
     @property
     def last4(self) -> str:
@@ -170,6 +174,34 @@ CARDS: tuple[Card, ...] = (
     # Money that reaches the balance at once.
     Card("4000003720000278", "pm_card_bypassPending", "Succeeds, available at once"),
     Card("4000000000000077", "pm_card_bypassPendingInternational", "Succeeds, available at once"),
+    # Refunds that take their time.
+    Card("4000000000007726", "pm_card_pendingRefund", "Succeeds, a refund is pending first", refund="late"),
+    Card("4000000000005126", "pm_card_refundFail", "Succeeds, a refund fails later", refund="fails"),
+    # What the card's owner or bank does afterwards.
+    Card(
+        "4000000000000259",
+        "pm_card_createDispute",
+        "Succeeds, then disputed as fraud",
+        afterwards="fraudulent",
+    ),
+    Card(
+        "4000000000002685",
+        "pm_card_createDisputeProductNotReceived",
+        "Succeeds, then disputed as not received",
+        afterwards="not_received",
+    ),
+    Card(
+        "4000000000001976",
+        "pm_card_createDisputeInquiry",
+        "Succeeds, then an inquiry",
+        afterwards="inquiry",
+    ),
+    Card(
+        "4000000000005423",
+        "pm_card_createIssuerFraudRecord",
+        "Succeeds, then an early fraud warning",
+        afterwards="warning",
+    ),
     # 3-D Secure.
     Card(
         "4000000000003220",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rehearsal import lists
+from rehearsal import balance, lists
 from rehearsal.call import Call
 from rehearsal.cards import Card, Decline
 from rehearsal.params import CREATED, EXPAND, PAGING, Shape, text
@@ -31,11 +31,78 @@ def make(
     three_d_secure: Json | None,
     decline: Decline | None,
 ) -> Json:
-    """Makes the charge of one attempt, succeeded or failed, and remembers it."""
-    id = call.new_id("ch")
+    """Makes the charge of one attempt with a card, succeeded or failed, and remembers it."""
     paid = decline is None
     amount = intent["amount"]
     checks = method["card"]["checks"]
+    details: Json = {
+        "card": {
+            "amount_authorized": amount if paid else None,
+            "authorization_code": None,
+            "brand": card.brand,
+            "checks": {
+                "address_line1_check": card.line1_check if checks["address_line1_check"] else None,
+                "address_postal_code_check": card.postal_check
+                if checks["address_postal_code_check"]
+                else None,
+                "cvc_check": card.cvc_check if checks["cvc_check"] else None,
+            },
+            "country": card.country,
+            "exp_month": method["card"]["exp_month"],
+            "exp_year": method["card"]["exp_year"],
+            "extended_authorization": {"status": "disabled"},
+            "fingerprint": method["card"]["fingerprint"],
+            "funding": card.funding,
+            "incremental_authorization": {"status": "unavailable"},
+            "installments": None,
+            "last4": card.last4,
+            "mandate": None,
+            "multicapture": {"status": "unavailable"},
+            "network": card.brand,
+            "network_token": {"used": False},
+            "network_transaction_id": None,
+            "overcapture": {"maximum_amount_capturable": amount, "status": "unavailable"},
+            "regulated_status": "unregulated",
+            "three_d_secure": three_d_secure,
+            "wallet": None,
+        },
+        "type": "card",
+    }
+    return _put(call, intent, method, details, _outcome(card, decline), decline)
+
+
+def make_konbini(call: Call, intent: Json, method: Json, chain: str) -> Json:
+    """Makes the charge of a voucher that was paid at a chain's till."""
+    outcome = {
+        "advice_code": None,
+        "network_advice_code": None,
+        "network_decline_code": None,
+        "network_status": "approved_by_network",
+        "reason": None,
+        "risk_level": "not_assessed",
+        "seller_message": "Payment complete.",
+        "type": "authorized",
+    }
+    details = {"konbini": {"store": {"chain": chain}}, "type": "konbini"}
+    return _put(call, intent, method, details, outcome, None)
+
+
+def tell_of_success(call: Call, charge: Json, intent: Json) -> None:
+    """Sends the events of a payment that succeeded; its balance transaction follows or comes with it."""
+    if intent["capture_method"] == "automatic":
+        charge = balance.book_charge(call, charge)
+    else:
+        call.rehearsal.timers.set("balance", charge["id"], call.now + balance.BOOKED_AFTER_SECONDS)
+    call.emit("charge.succeeded", charge)
+    call.emit("payment_intent.succeeded", intent)
+
+
+def _put(
+    call: Call, intent: Json, method: Json, details: Json, outcome: Json, decline: Decline | None
+) -> Json:
+    id = call.new_id("ch" if details["type"] == "card" else "py")
+    paid = decline is None
+    amount = intent["amount"]
     suffix = intent["statement_descriptor_suffix"]
     return call.store.put(
         "charges",
@@ -65,43 +132,11 @@ def make(
             "livemode": False,
             "metadata": intent["metadata"],
             "on_behalf_of": None,
-            "outcome": _outcome(card, decline),
+            "outcome": outcome,
             "paid": paid,
             "payment_intent": intent["id"],
             "payment_method": method["id"],
-            "payment_method_details": {
-                "card": {
-                    "amount_authorized": amount if paid else None,
-                    "authorization_code": None,
-                    "brand": card.brand,
-                    "checks": {
-                        "address_line1_check": card.line1_check if checks["address_line1_check"] else None,
-                        "address_postal_code_check": (
-                            card.postal_check if checks["address_postal_code_check"] else None
-                        ),
-                        "cvc_check": card.cvc_check if checks["cvc_check"] else None,
-                    },
-                    "country": card.country,
-                    "exp_month": method["card"]["exp_month"],
-                    "exp_year": method["card"]["exp_year"],
-                    "extended_authorization": {"status": "disabled"},
-                    "fingerprint": method["card"]["fingerprint"],
-                    "funding": card.funding,
-                    "incremental_authorization": {"status": "unavailable"},
-                    "installments": None,
-                    "last4": card.last4,
-                    "mandate": None,
-                    "multicapture": {"status": "unavailable"},
-                    "network": card.brand,
-                    "network_token": {"used": False},
-                    "network_transaction_id": None,
-                    "overcapture": {"maximum_amount_capturable": amount, "status": "unavailable"},
-                    "regulated_status": "unregulated",
-                    "three_d_secure": three_d_secure,
-                    "wallet": None,
-                },
-                "type": "card",
-            },
+            "payment_method_details": details,
             "radar_options": {},
             "receipt_email": intent["receipt_email"],
             "receipt_number": None,

@@ -6,7 +6,7 @@ It confirms one intent, once, and expires 12 hours after it was made
 
 from __future__ import annotations
 
-from rehearsal import payment_methods
+from rehearsal import konbini, payment_methods
 from rehearsal.call import Call
 from rehearsal.cards import BY_NAME, Card
 from rehearsal.errors import invalid, malformed, missing
@@ -22,10 +22,13 @@ from rehearsal.store import Json
 
 LIFE_SECONDS = 12 * 3600
 
+# Only Stripe.js sends it: the phone number that the customer wants as their number at the till.
+_KONBINI: Shape = {"confirmation_number": konbini.OPTIONS["confirmation_number"]}
+
 CREATE: Shape = {
     "payment_method": text(200),
     "payment_method_data": hash_of(payment_methods.DATA),
-    "payment_method_options": hash_of({"card": hash_of({})}),
+    "payment_method_options": hash_of({"card": hash_of({}), "konbini": hash_of(_KONBINI)}),
     "return_url": text(2048),
     "setup_future_usage": choice("off_session", "on_session"),
     "shipping": hash_of(SHIPPING),
@@ -46,8 +49,12 @@ def create(call: Call) -> Json:
         preview, card = payment_methods.preview_of_data(
             call, params["payment_method_data"], "payment_method_data"
         )
+    number = ((params.get("payment_method_options") or {}).get("konbini") or {}).get("confirmation_number")
     id = call.new_id("ctoken")
-    call.store.put("cards_used", id, {"id": id, "card": card.name})
+    if card is not None:
+        call.store.put("cards_used", id, {"id": id, "card": card.name})
+    elif number:
+        call.store.put("numbers_wished", id, {"id": id, "number": number})
     return call.store.put(
         "confirmation_tokens",
         id,
@@ -75,23 +82,40 @@ def retrieve(call: Call) -> Json:
     return call.find("confirmation_tokens", "confirmation_token")
 
 
-def take(call: Call, id: str, intent_id: str) -> tuple[Json, Card]:
-    """Uses a token for an intent: it must be unused and younger than 12 hours."""
+def look(call: Call, id: str) -> tuple[Json, Card | None, str | None]:
+    """Finds a token that may confirm an intent: unused and younger than 12 hours.
+
+    Answers it with its card (konbini has none) and with the number that the customer wants at the till.
+    """
     token = call.store.get("confirmation_tokens", id)
     if token is None:
         raise missing("confirmation_token", id, param="confirmation_token", status=400)
-    if token["payment_intent"] is not None:
+    if token["payment_intent"] is not None or token["setup_intent"] is not None:
+        kind = "PaymentIntent" if token["payment_intent"] else "SetupIntent"
         raise invalid(
-            f"The provided confirmation_token ({id}) was already used to confirm a PaymentIntent. "
+            f"The provided confirmation_token ({id}) was already used to confirm a {kind}. "
             "Create a new one for each attempt.",
             param="confirmation_token",
         )
     if token["expires_at"] <= call.now:
         raise invalid(f"The provided confirmation_token ({id}) has expired.", param="confirmation_token")
     used = call.store.get("cards_used", id)
-    assert used is not None, "every token is made together with its card"
-    token = call.store.change("confirmation_tokens", id, payment_intent=intent_id)
-    return token, BY_NAME[used["card"]]
+    wished = call.store.get("numbers_wished", id)
+    return token, BY_NAME[used["card"]] if used else None, wished["number"] if wished else None
 
 
-_PREVIEW_FIELDS = {"type", "allow_redisplay", "billing_details", "card", "customer", "customer_account"}
+def use(call: Call, id: str, intent_id: str) -> None:
+    """Uses a token up."""
+    field = "setup_intent" if intent_id.startswith("seti_") else "payment_intent"
+    call.store.change("confirmation_tokens", id, **{field: intent_id})
+
+
+_PREVIEW_FIELDS = {
+    "type",
+    "allow_redisplay",
+    "billing_details",
+    "card",
+    "konbini",
+    "customer",
+    "customer_account",
+}

@@ -5,7 +5,16 @@ Source: https://docs.stripe.com/api/payment_intents/confirm
 
 from __future__ import annotations
 
-from rehearsal import charges, confirmation_tokens, payment_intents, payment_methods, three_d_secure
+from rehearsal import (
+    charges,
+    confirmation_tokens,
+    disputes,
+    konbini,
+    payment_intents,
+    payment_methods,
+    processing,
+    three_d_secure,
+)
 from rehearsal.call import Call
 from rehearsal.cards import AUTHENTICATION, Card, Decline
 from rehearsal.errors import ApiError, doc_url, invalid, malformed
@@ -35,9 +44,10 @@ def confirm_intent(call: Call, intent: Json) -> Json:
     changes: Json = {"next_action": None, "last_payment_error": None}
     return_url = params.get("return_url")
     use_sdk = params.get("use_stripe_sdk", False)
+    number: str | None = None
     if "confirmation_token" in params:
-        token, card = confirmation_tokens.take(call, params["confirmation_token"], intent["id"])
-        method = payment_methods.make(call, token["payment_method_preview"], card)
+        token, card, number = confirmation_tokens.look(call, params["confirmation_token"])
+        preview = token["payment_method_preview"]
         return_url = return_url or token["return_url"]
         use_sdk = use_sdk or token["use_stripe_sdk"]
         if token["shipping"] is not None and "shipping" not in params:
@@ -45,7 +55,7 @@ def confirm_intent(call: Call, intent: Json) -> Json:
         if token["setup_future_usage"] is not None:
             changes["setup_future_usage"] = token["setup_future_usage"]
     elif ways or intent["payment_method"] is not None:
-        method, card = _method(call, intent)
+        preview, card = _preview(call, intent)
     else:
         raise unexpected_state(
             intent,
@@ -60,12 +70,23 @@ def confirm_intent(call: Call, intent: Json) -> Json:
     if "shipping" in params:
         changes["shipping"] = payment_intents._shipping(params["shipping"])
     if "payment_method_options" in params:
-        changes["payment_method_options"] = payment_intents._options(intent["payment_method_options"], params)
-    if intent["status"] == "requires_action":
-        three_d_secure.void(call, intent)
+        changes["payment_method_options"] = payment_intents._options(
+            intent["payment_method_options"], params, intent["payment_method_types"]
+        )
+    payment_intents.check_type(intent, preview)
+    konbini.check_voidable(call, intent, "confirm")
+    if preview["type"] == "konbini":
+        konbini.check_confirm({**intent, **changes}, preview, number)
+    # From here on nothing is refused any more, so things may change.
+    if "confirmation_token" in params:
+        confirmation_tokens.use(call, params["confirmation_token"], intent["id"])
+    method = payment_methods.make(call, preview, card)
+    payment_intents.stop_waiting(call, intent)
     intent = call.store.change("payment_intents", intent["id"], payment_method=method["id"], **changes)
     if _too_often(call, intent):
         return payment_intents.cancel_intent(call, intent, "automatic")
+    if card is None:
+        return konbini.issue(call, intent, method, number)
 
     wish = intent["payment_method_options"]["card"].get("request_three_d_secure", "automatic")
     need = three_d_secure.need(card, wish)
@@ -89,6 +110,8 @@ def take_money(
     force: Decline | None = None,
 ) -> Json:
     """Charges the card: answers the succeeded intent, or raises the card's error with the intent inside."""
+    if call.processing_seconds is not None:
+        return processing.begin(call, intent, method, card, authentication, force, call.processing_seconds)
     decline = force or card.decline
     charge = charges.make(call, intent, method, card, authentication, decline)
     if decline is None:
@@ -101,8 +124,8 @@ def take_money(
             next_action=None,
             last_payment_error=None,
         )
-        call.emit("charge.succeeded", charge)
-        call.emit("payment_intent.succeeded", intent)
+        charges.tell_of_success(call, charge, intent)
+        disputes.expect(call, charge, card.name)
         return intent
     error: Json = {
         "advice_code": charges.advice(decline),
@@ -169,16 +192,12 @@ def _check_status(intent: Json) -> None:
     )
 
 
-def _method(call: Call, intent: Json) -> tuple[Json, Card]:
+def _preview(call: Call, intent: Json) -> tuple[Json, Card | None]:
     params = call.params
     if "payment_method_data" in params:
-        preview, card = payment_methods.preview_of_data(
-            call, params["payment_method_data"], "payment_method_data"
-        )
-    else:
-        name = params.get("payment_method") or intent["payment_method"]
-        preview, card = payment_methods.preview_of_name(call, name, "payment_method")
-    return payment_methods.make(call, preview, card), card
+        return payment_methods.preview_of_data(call, params["payment_method_data"], "payment_method_data")
+    name = params.get("payment_method") or intent["payment_method"]
+    return payment_methods.preview_of_name(call, name, "payment_method")
 
 
 def _check_return_url(intent: Json, return_url: str | None, use_sdk: bool) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from rehearsal import webhook_endpoints
+from rehearsal import thin_events, webhook_endpoints
 from rehearsal.store import Json, to_json
 
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ class Policy(Protocol):
     """How an event travels: after how many seconds it is sent, how often, and how long to wait after a failure."""
 
     def departures(self, event: Json, endpoint: Json) -> list[float]:
-        """Seconds from now for each copy to be sent: [0.0] is one at once, [] loses it, two send it twice."""
+        """Seconds from now for each copy to be sent: [0.0] is one at once, [] loses it, two send it twice.
+
+        A policy may also have `twins(event)`: how many further events, with other ids, tell the same fact.
+        """
         ...
 
     def pause(self, attempts: int) -> float | None:
@@ -135,8 +138,12 @@ class Deliveries:
         store = self._rehearsal.store
         for endpoint in store.table("webhook_endpoints").rows.values():
             if webhook_endpoints.wants(endpoint, event["type"]):
-                for seconds in self.policy.departures(event, endpoint):
+                departures = self.policy.departures(event, endpoint)
+                for seconds in departures:
                     self._plan_one(event, endpoint, self._rehearsal.clock.now() + seconds)
+                    planned += 1
+                if not departures:
+                    self._plan_one(event, endpoint, None)
                     planned += 1
         if planned and self._threads:
             self._wake.notify_all()
@@ -187,11 +194,24 @@ class Deliveries:
 
         For tests and simulations; a server runs the same in threads of its own.
         """
+        self._rehearsal.run_due()
         tried = 0
         while (next := self._take_due()) is not None:
             self._attempt(next)
             tried += 1
         return tried
+
+    def deliver_next(self) -> bool:
+        """Attempts the next one that is due, and tells whether there was one."""
+        next = self._take_due()
+        if next is not None:
+            self._attempt(next)
+        return next is not None
+
+    @property
+    def runs(self) -> bool:
+        """Whether threads of its own deliver."""
+        return bool(self._threads)
 
     def next_due(self) -> float | None:
         """Answers the rehearsal time of the next attempt, in seconds since 1970, or None."""
@@ -247,7 +267,8 @@ class Deliveries:
                 return heapq.heappop(self._due)[2]
             return None
 
-    def _plan_one(self, event: Json, endpoint: Json, at: float) -> None:
+    def _plan_one(self, event: Json, endpoint: Json, at: float | None) -> None:
+        """Plans one delivery; without a time it is lost on its way, and nobody will ever try again."""
         id = self._rehearsal.ids.new("whdel", 16)
         self._rehearsal.store.put(
             "deliveries",
@@ -258,7 +279,7 @@ class Deliveries:
                 "type": event["type"],
                 "endpoint": endpoint["id"],
                 "url": endpoint["url"],
-                "state": "waiting",
+                "state": "waiting" if at is not None else "given_up",
                 "next_at": at,
                 "created": event["created"],
                 "count": 0,
@@ -266,7 +287,8 @@ class Deliveries:
             },
         )
         self._undelivered[event["id"]] = self._undelivered.get(event["id"], 0) + 1
-        self._push(at, id)
+        if at is not None:
+            self._push(at, id)
 
     def _push(self, at: float, id: str) -> None:
         self._number += 1
@@ -283,12 +305,13 @@ class Deliveries:
             if event is None or endpoint is None or endpoint["status"] != "enabled":
                 self._record(delivery, Sent(None, "the endpoint is gone or disabled"), 0.0, give_up=True)
                 return
-            secret = webhook_endpoints.secret_of(rehearsal.store, endpoint["id"])
+            secrets = webhook_endpoints.secrets_of(rehearsal.store, endpoint["id"], rehearsal.clock.now())
+            thin = webhook_endpoints.is_thin(rehearsal.store, endpoint["id"])
             stamp = int(rehearsal.signing_time())
-        body = to_json(event).encode()
+        body = to_json(thin_events.notification(event) if thin else event).encode()
         headers = {
             "Content-Type": "application/json; charset=utf-8",
-            "Stripe-Signature": signature(body, secret, stamp),
+            "Stripe-Signature": signature(body, secrets[0], stamp, *secrets[1:]),
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
         began = time.perf_counter()
@@ -336,10 +359,11 @@ class Deliveries:
         rehearsal.store.commit()
 
 
-def signature(body: bytes, secret: str, stamp: int) -> str:
-    """Answers the `Stripe-Signature` header: the time and the HMAC-SHA256 of time and body under the secret.
+def signature(body: bytes, secret: str, stamp: int, *more: str) -> str:
+    """Answers the `Stripe-Signature` header: the time and the HMAC-SHA256 of time and body under each secret.
 
     Source: https://docs.stripe.com/webhooks/signature#verify-manually
     """
-    signed = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={stamp},v1={signed}"
+    text = f"{stamp}.".encode() + body
+    signed = [hmac.new(one.encode(), text, hashlib.sha256).hexdigest() for one in (secret, *more)]
+    return ",".join([f"t={stamp}", *(f"v1={one}" for one in signed)])

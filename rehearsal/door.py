@@ -46,7 +46,7 @@ def is_loopback_origin(origin: str) -> bool:
 
 
 class Door:
-    """The ASGI application: `/v1/…` goes to the rehearsal, the rest to `pages`."""
+    """The ASGI application: `/v1/…` and `/v2/…` go to the rehearsal, the rest to `pages`."""
 
     def __init__(self, rehearsal: Rehearsal, pages: App) -> None:
         self._rehearsal = rehearsal
@@ -65,7 +65,7 @@ class Door:
         if not _is_own_host(headers.get("host", "")):
             await _plain(send, 403, "The rehearsal answers on loopback names only.")
             return
-        if not scope["path"].startswith("/v1/"):
+        if not scope["path"].startswith(("/v1/", "/v2/")):
             await self._pages(scope, receive, send)
             return
         origin = headers.get("origin", "")
@@ -105,6 +105,9 @@ class Door:
         if answer.dropped:
             await _drop(send)
             return
+        if answer.cut:
+            await _cut(send, answer.status, _encoded(answer), answer.body.encode("utf-8", "surrogatepass"))
+            return
         await _send(
             send, answer.status, cors + _encoded(answer), answer.body.encode("utf-8", "surrogatepass")
         )
@@ -113,7 +116,7 @@ class Door:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._rehearsal.deliveries.start()
+                self._rehearsal.start()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self._rehearsal.close)
@@ -155,8 +158,17 @@ async def _plain(send: Send, status: int, text: str) -> None:
     await _send(send, status, [(b"content-type", b"text/plain; charset=utf-8")], f"{text}\n".encode())
 
 
+async def _cut(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Promises the whole answer, sends half of it, and breaks the connection."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+    await asyncio.sleep(0.01)
+    await _drop(send)
+
+
 async def _drop(send: Send) -> None:
-    """Breaks the connection without an answer, which is what a lost answer looks like to the caller."""
+    """Breaks the connection, which is what a lost answer looks like to the caller."""
     # ASGI has no word for this. Under uvicorn, `send` belongs to the object that holds the transport.
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is None:

@@ -25,12 +25,14 @@ class ApiError(Exception):
         param: str | None = None,
         stored: bool = True,
         should_retry: bool | None = None,
+        headers: dict[str, str] | None = None,
         **more: Any,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.stored = stored
         self.should_retry = should_retry
+        self.headers = headers
         self.error: dict[str, Any] = {}
         if code is not None:
             self.error["code"] = code
@@ -96,13 +98,15 @@ def no_such_route(method: str, path: str) -> ApiError:
     )
 
 
-def rate_limited() -> ApiError:
+def rate_limited(reason: str = "global-rate", code: str = "rate_limit") -> ApiError:
+    """Too much at once; the header says which limit it was."""
     return ApiError(
         429,
         "invalid_request_error",
         "Too many requests in a short amount of time; slow down and try again.",
-        code="rate_limit",
+        code=code,
         stored=False,
+        headers={"Stripe-Rate-Limited-Reason": reason},
     )
 
 
@@ -134,11 +138,15 @@ def key_reused(message: str) -> ApiError:
     return ApiError(400, "idempotency_error", message, stored=False)
 
 
-def broken() -> ApiError:
-    """Something went wrong at Stripe: 500, kept under the key, so that a repeat gets the same answer."""
+def broken(stored: bool = True) -> ApiError:
+    """Something went wrong at Stripe: 500, kept under the key, so that a repeat gets the same answer.
+
+    One that struck before the keys are written is not kept, and the caller may as well try again.
+    """
     return ApiError(
         500,
         "api_error",
         "An unknown error occurred. If this error persists, contact support.",
-        should_retry=False,
+        should_retry=False if stored else None,
+        stored=stored,
     )

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from rehearsal import lists
 from rehearsal.call import Call
-from rehearsal.errors import malformed
+from rehearsal.errors import malformed, missing
 from rehearsal.params import CREATED, EXPAND, PAGING, Shape, array, boolean, text
 from rehearsal.store import Json
 from rehearsal.version import API_VERSION
@@ -26,23 +26,42 @@ LIST: Shape = {
 RETRIEVE: Shape = {"expand": EXPAND}
 
 
-def emit(call: Call, type: str, object: Json, previous: Json | None = None) -> Json:
-    """Records an event and asks for its delivery to every endpoint that wants its type."""
+def emit(
+    call: Call,
+    type: str,
+    object: Json,
+    previous: Json | None = None,
+    *,
+    livemode: bool = False,
+    account: str | None = None,
+) -> Json:
+    """Records an event and asks for its delivery to every endpoint that wants its type.
+
+    A delivery policy may want twins: further events, with ids of their own, that tell the same fact.
+    """
     data: Json = {"object": object}
     if previous is not None:
         data["previous_attributes"] = previous
+    event = _record(call, type, data, livemode, account)
+    twins = getattr(call.rehearsal.deliveries.policy, "twins", None)
+    for _ in range(twins(event) if twins is not None else 0):
+        _record(call, type, data, livemode, account)
+    return event
+
+
+def _record(call: Call, type: str, data: Json, livemode: bool, account: str | None) -> Json:
     event = call.store.put(
         "events",
         (id := call.new_id("evt")),
         {
             "id": id,
             "object": "event",
-            "account": None,
+            "account": account,
             "api_version": API_VERSION,
             "context": None,
             "created": call.now,
             "data": data,
-            "livemode": False,
+            "livemode": livemode,
             "pending_webhooks": 0,
             "request": {"id": call.request_id or None, "idempotency_key": call.idempotency_key},
             "type": type,
@@ -55,7 +74,10 @@ def emit(call: Call, type: str, object: Json, previous: Json | None = None) -> J
 
 
 def retrieve(call: Call) -> Json:
-    return call.find("events", "event")
+    event = call.find("events", "event")
+    if event["created"] < call.now - KEPT_SECONDS:
+        raise missing("event", call.path_id)
+    return event
 
 
 def list_(call: Call) -> Json:

@@ -10,8 +10,14 @@ The kinds, told from the caller's side:
 * `conflict`      409 `idempotency_key_in_use`, nothing was done, not kept
 * `slow_before`   waits `seconds`, then does it
 * `slow_after`    does it, then waits `seconds` before it answers
-* `malformed`     it was done, the answer is 200 with a body cut short
+* `malformed`     it was done, the answer is 200 with JSON that breaks off
+* `truncated`     it was done, the connection breaks in the middle of the answer
+* `wrong_type`    it was done, the answer is 200 with a page in HTML
 * `bad_gateway`   it was done, the answer is a 502 in HTML from something in between
+* `error_before_unkept`, `error_after_unkept`  the 500s again, but a repeat under the same key is carried out anew
+* `processing`    the bank takes its time: a payment with a card ends as `processing`, for `seconds` or until told
+
+`drop_before` and `drop_after` may have `seconds` as well: the caller waits so long in vain.
 """
 
 from __future__ import annotations
@@ -32,11 +38,23 @@ FaultKind = Literal[
     "slow_before",
     "slow_after",
     "malformed",
+    "truncated",
+    "wrong_type",
     "bad_gateway",
+    "error_before_unkept",
+    "error_after_unkept",
+    "processing",
 ]
 KINDS: tuple[str, ...] = get_args(FaultKind)
 LONGEST_SECONDS = 600.0
-_ONLY_WHEN_EXECUTED = ("error_before", "error_after")
+LONGEST_PROCESSING = 30 * 86400.0
+_ONLY_WHEN_EXECUTED = (
+    "error_before",
+    "error_after",
+    "error_before_unkept",
+    "error_after_unkept",
+    "processing",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +69,16 @@ class Fault:
     skip: int = 0
     """How many matching calls go well first."""
     seconds: float = 0.0
-    """How long `slow_before` and `slow_after` wait."""
+    """How long the slow ones wait, and `processing` lasts."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"there is no fault called {self.kind!r}; the kinds are {', '.join(KINDS)}")
         if (self.times is not None and self.times < 1) or self.skip < 0:
             raise ValueError("times is at least 1 (or None for always), skip at least 0")
-        if not 0 <= self.seconds <= LONGEST_SECONDS:
-            raise ValueError(f"seconds is between 0 and {LONGEST_SECONDS:.0f}")
+        longest = LONGEST_PROCESSING if self.kind == "processing" else LONGEST_SECONDS
+        if not 0 <= self.seconds <= longest:
+            raise ValueError(f"seconds is between 0 and {longest:.0f}")
         if self.kind.startswith("slow") and not self.seconds:
             raise ValueError("a slow fault needs its seconds")
 

@@ -134,6 +134,11 @@ def _told(answer: Answer) -> tuple[str, int, Mapping[str, str]]:
             "Unexpected error communicating with Stripe: the connection was closed.",
             ConnectionError("Connection aborted: the remote end closed the connection without response"),
         )
+    if answer.cut:
+        raise _not_answered(
+            "Unexpected error communicating with Stripe: the connection was closed in the middle of the answer.",
+            ConnectionError("Connection broken: IncompleteRead"),
+        )
     return answer.body, answer.status, Headers(answer.headers)
 
 

@@ -73,10 +73,15 @@ class IdempotencyKeys:
                 "request": request_id,
             },
         )
-        # Keys are kept in the order of time, so the old ones are at the front; two a time keep the table small.
+        # Two at a time keep the table small without making any one request slow.
+        self.prune(now, most=2)
+
+    def prune(self, now: float, most: int | None = None) -> None:
+        """Forgets keys older than 24 hours, the oldest first."""
+        # Keys are kept in the order of time, so the old ones are at the front.
         old: list[str] = []
         for row in self._store.table(_TABLE).oldest_first():
-            if row["at"] + KEPT_SECONDS > now or len(old) == 2:
+            if row["at"] + KEPT_SECONDS > now or len(old) == most:
                 break
             old.append(row["key"])
         for gone in old:

@@ -27,3 +27,7 @@ class Ids:
             number, rest = divmod(number, 62)
             picked.append(_LETTERS[rest])
         return "".join(picked)
+
+    def digits(self, length: int) -> str:
+        """Answers `length` random digits, the first of them no zero."""
+        return str(self._random.randrange(10 ** (length - 1), 10**length))

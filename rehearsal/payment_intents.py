@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rehearsal import lists, payment_methods
+from rehearsal import konbini, lists, payment_methods, three_d_secure
 from rehearsal.call import Call
 from rehearsal.errors import ApiError, forbidden, invalid, malformed, missing
 from rehearsal.params import (
@@ -34,8 +34,9 @@ from rehearsal.store import Json
 LEAST_YEN = 50
 MOST_YEN = 99_999_999
 
-OFFERED_TYPES: tuple[str, ...] = ("card",)
-"""The kinds of payment that a PaymentIntent can be paid with here; the Dashboard's settings, so to say."""
+OFFERED_TYPES: tuple[str, ...] = ("card", "konbini")
+"""The kinds of payment that a PaymentIntent can be paid with here. Without being asked for, only those are offered
+that the Dashboard has switched on: the rehearsal's `dashboard_types`, cards by default."""
 
 
 def _no_longer_supported(value: Any, name: str) -> Any:
@@ -58,7 +59,10 @@ _CARD_OPTIONS: Shape = {
     "statement_descriptor_suffix_kana": emptyable(text(22)),
     "statement_descriptor_suffix_kanji": emptyable(text(17)),
 }
-_OPTIONS: Shape = {"card": emptyable(hash_of(_CARD_OPTIONS))}
+_OPTIONS: Shape = {
+    "card": emptyable(hash_of(_CARD_OPTIONS)),
+    "konbini": emptyable(hash_of(konbini.OPTIONS)),
+}
 _METHOD_TYPES: Shape = {
     "payment_method_types": _no_longer_supported,
     "allowed_payment_method_types": emptyable(array(_TYPE_NAME)),
@@ -170,7 +174,7 @@ def create(call: Call) -> Json:
             if name in params and name != "use_stripe_sdk":
                 raise malformed(f"{name} may only be given when confirm is true.", param=name)
     automatic = params.get("automatic_payment_methods")
-    types = method_types(params, bool(automatic))
+    types = method_types(call, params, params["amount"], bool(automatic))
     if automatic is not None and "enabled" not in automatic:
         raise malformed(
             "Missing required param: automatic_payment_methods[enabled].",
@@ -204,7 +208,7 @@ def create(call: Call) -> Json:
             "confirmation_method": "automatic",
             "created": call.now,
             "currency": "jpy",
-            "customer": None,
+            "customer": params.get("customer"),
             "customer_account": None,
             "description": params.get("description"),
             "excluded_payment_method_types": params.get("excluded_payment_method_types"),
@@ -216,7 +220,7 @@ def create(call: Call) -> Json:
             "on_behalf_of": None,
             "payment_method": None,
             "payment_method_configuration_details": None,
-            "payment_method_options": _options({}, params),
+            "payment_method_options": _options({}, params, types),
             "payment_method_types": types,
             "processing": None,
             "receipt_email": params.get("receipt_email"),
@@ -281,10 +285,17 @@ def update(call: Call) -> Json:
                 f"You may only update the {name} of a PaymentIntent with one of the following statuses: "
                 "requires_payment_method, requires_confirmation, requires_action.",
             )
+    waits_at_store = (
+        konbini.open_voucher(call, intent["id"]) if intent["status"] == "requires_action" else None
+    )
+    new_voucher = waits_at_store is not None and any(name not in _ALWAYS_OPEN for name in params)
+    if new_voucher:
+        konbini.check_voidable(call, intent, "update")
     changes: Json = {
         name: params[name]
         for name in (
             "amount",
+            "customer",
             "description",
             "receipt_email",
             "setup_future_usage",
@@ -297,16 +308,29 @@ def update(call: Call) -> Json:
         changes["metadata"] = merged_metadata(intent["metadata"], params["metadata"])
     if "shipping" in params:
         changes["shipping"] = _shipping(params["shipping"])
-    if "payment_method_options" in params:
-        changes["payment_method_options"] = _options(intent["payment_method_options"], params)
-    if "allowed_payment_method_types" in params or "excluded_payment_method_types" in params:
-        changes["payment_method_types"] = method_types(params, False)
-        for name in ("allowed_payment_method_types", "excluded_payment_method_types"):
-            changes[name] = params.get(name)
-    if intent["status"] == "requires_action" and "amount" in params and params["amount"] != intent["amount"]:
+    amount: int = params["amount"] if "amount" in params else intent["amount"]
+    narrowing: Json = {
+        name: params.get(name)
+        for name in ("allowed_payment_method_types", "excluded_payment_method_types")
+        if "allowed_payment_method_types" in params or "excluded_payment_method_types" in params
+    }
+    if narrowing or "amount" in params:
+        changes.update(narrowing)
+        changes["payment_method_types"] = method_types(call, narrowing or intent, amount, False)
+    types: list[str] = (
+        changes["payment_method_types"]
+        if "payment_method_types" in changes
+        else intent["payment_method_types"]
+    )
+    if "payment_method_options" in params or types != intent["payment_method_types"]:
+        changes["payment_method_options"] = _options(intent["payment_method_options"], params, types)
+    if new_voucher:
+        konbini.void(call, intent)
+        changes.update(status="requires_confirmation", next_action=None)
+    elif (
+        intent["status"] == "requires_action" and "amount" in params and params["amount"] != intent["amount"]
+    ):
         # A customer must not authenticate one amount and pay another.
-        from rehearsal import three_d_secure
-
         three_d_secure.void(call, intent)
         changes.update(status="requires_confirmation", next_action=None)
     return _with_method(call, call.store.change("payment_intents", intent["id"], **changes))
@@ -322,14 +346,12 @@ def cancel(call: Call) -> Json:
             "PaymentIntent with one of the following statuses may be canceled: requires_payment_method, "
             "requires_capture, requires_confirmation, requires_action, processing.",
         )
+    konbini.check_voidable(call, intent, "cancel")
     return cancel_intent(call, intent, call.given("cancellation_reason"))
 
 
 def cancel_intent(call: Call, intent: Json, reason: str | None) -> Json:
-    if intent["status"] == "requires_action":
-        from rehearsal import three_d_secure
-
-        three_d_secure.void(call, intent)
+    stop_waiting(call, intent)
     intent = call.store.change(
         "payment_intents",
         intent["id"],
@@ -342,12 +364,21 @@ def cancel_intent(call: Call, intent: Json, reason: str | None) -> Json:
     return intent
 
 
+def stop_waiting(call: Call, intent: Json) -> None:
+    """Ends what an intent waits for: the customer's bank has nothing more to ask, the voucher is worthless."""
+    if intent["status"] == "requires_action":
+        if intent["next_action"]["type"] == "konbini_display_details":
+            konbini.void(call, intent)
+        else:
+            three_d_secure.void(call, intent)
+
+
 def unexpected_state(intent: Json, message: str) -> ApiError:
     """The intent is not in a state for this; the error carries the intent, so that the caller can see it."""
     return invalid(message, code="payment_intent_unexpected_state", payment_intent=intent)
 
 
-def method_types(params: Json, automatic: bool) -> list[str]:
+def method_types(call: Call, params: Json, amount: int, automatic: bool) -> list[str]:
     """Answers the kinds of payment an intent takes: the offered ones, narrowed by what was asked.
 
     `allowed_payment_method_types` filters silently and excludes the other ways of choosing
@@ -363,8 +394,10 @@ def method_types(params: Json, automatic: bool) -> list[str]:
         )
     types = [
         name
-        for name in OFFERED_TYPES
-        if (allowed is None or name in allowed) and (excluded is None or name not in excluded)
+        for name in (call.rehearsal.dashboard_types if allowed is None else OFFERED_TYPES)
+        if (allowed is None or name in allowed)
+        and (excluded is None or name not in excluded)
+        and (name != "konbini" or konbini.takes(amount))
     ]
     if not types:
         raise invalid(
@@ -393,8 +426,11 @@ def _check_money(amount: int, currency: str) -> None:
 
 
 def _check_common(call: Call, params: Json) -> None:
-    if "customer" in params:
+    if "customer" in params and call.store.get("customers", params["customer"]) is None:
         raise missing("customer", params["customer"], param="customer", status=400)
+    given = (params.get("payment_method_options") or {}).get("konbini")
+    if given:
+        konbini.check_options(call, given)
     if params.get("capture_method") == "manual":
         raise malformed("The rehearsal captures automatically only.", param="capture_method")
     if "statement_descriptor" in params:
@@ -419,21 +455,32 @@ def _with_method(call: Call, intent: Json) -> Json:
         )
     else:
         return intent
+    check_type(intent, preview)
     method = payment_methods.make(call, preview, card)
     return call.store.change(
         "payment_intents", intent["id"], payment_method=method["id"], status="requires_confirmation"
     )
 
 
-def _options(old: Json, params: Json) -> Json:
-    given = (params.get("payment_method_options") or {}).get("card") or {}
-    before = old.get("card") or {
-        "installments": None,
-        "mandate_options": None,
-        "network": None,
-        "request_three_d_secure": "automatic",
-    }
-    return {"card": {**before, **given}}
+def check_type(intent: Json, method: Json) -> None:
+    """Refuses a payment method of a kind that the intent does not take."""
+    if method["type"] not in intent["payment_method_types"]:
+        raise invalid(
+            f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent. Please attach a "
+            "PaymentMethod of one of the following types: " + ", ".join(intent["payment_method_types"]) + ".",
+            param="payment_method",
+            code="payment_intent_incompatible_payment_method",
+        )
+
+
+def _options(old: Json, params: Json, types: list[str]) -> Json:
+    """Answers the options of every kind of payment that the intent takes."""
+    given = params.get("payment_method_options") or {}
+    options = {}
+    for name in types:
+        blank = _NO_CARD_OPTIONS if name == "card" else konbini.NO_OPTIONS
+        options[name] = {**(old.get(name) or blank), **(given.get(name) or {})}
+    return options
 
 
 def _shipping(given: Json | None) -> Json | None:
@@ -445,5 +492,11 @@ def _shipping(given: Json | None) -> Json | None:
     return {**blank, **given, "address": {**no_address, **address} if address else no_address}
 
 
+_NO_CARD_OPTIONS: Json = {
+    "installments": None,
+    "mandate_options": None,
+    "network": None,
+    "request_three_d_secure": "automatic",
+}
 _OPEN = {"requires_payment_method", "requires_confirmation", "requires_action"}
 _ALWAYS_OPEN = {"metadata", "description", "receipt_email", "expand", "transfer_group", "shipping"}

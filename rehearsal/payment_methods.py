@@ -10,19 +10,22 @@ import time
 from hashlib import blake2b
 from typing import Any
 
-from rehearsal import cards
+from rehearsal import cards, konbini, lists
 from rehearsal.call import Call
 from rehearsal.cards import Card
 from rehearsal.errors import ApiError, invalid, malformed, missing
-from rehearsal.params import BILLING, EXPAND, Shape, choice, hash_of, metadata, text
+from rehearsal.params import BILLING, EXPAND, PAGING, Shape, choice, hash_of, metadata, text
 from rehearsal.store import Json
 
 RETRIEVE: Shape = {"expand": EXPAND}
+LIST: Shape = {**PAGING, "customer": text(200), "type": text(40)}
+ATTACH: Shape = {"customer": text(200), "expand": EXPAND}
 CARD_FIELDS: Shape = {"number": text(30), "exp_month": text(4), "exp_year": text(4), "cvc": text(4)}
 DATA: Shape = {
     "type": text(40),
     "billing_details": hash_of(BILLING),
     "card": hash_of(CARD_FIELDS),
+    "konbini": hash_of({}),
     "allow_redisplay": choice("always", "limited", "unspecified"),
     "metadata": metadata,
     "radar_options": hash_of({"session": text()}),
@@ -43,7 +46,7 @@ def retrieve(call: Call) -> Json:
     return call.find("payment_methods", "PaymentMethod")
 
 
-def preview_of_name(call: Call, name: str, param: str) -> tuple[Json, Card]:
+def preview_of_name(call: Call, name: str, param: str) -> tuple[Json, Card | None]:
     """Reads a name such as `pm_card_visa`, or the id of a payment method made before, into its details."""
     card = cards.BY_NAME.get(name)
     if card is not None:
@@ -51,15 +54,21 @@ def preview_of_name(call: Call, name: str, param: str) -> tuple[Json, Card]:
     known = call.store.get("payment_methods", name)
     if known is None:
         raise missing("PaymentMethod", name, param=param, status=400)
+    if known["type"] != "card":
+        return known, None
     used = call.store.get("cards_used", name)
     return known, cards.BY_NAME[used["card"]] if used else cards.CARDS[0]
 
 
-def preview_of_data(call: Call, data: Json, param: str) -> tuple[Json, Card]:
-    """Reads what the card form sent, checking it the way Stripe does before a token is made."""
+def preview_of_data(call: Call, data: Json, param: str) -> tuple[Json, Card | None]:
+    """Reads what the form sent, checking it the way Stripe does before a token is made; konbini has no card."""
     kind = data.get("type")
+    if kind == "konbini":
+        billing = data.get("billing_details") or {}
+        konbini.check_billing(billing, f"{param}[billing_details]")
+        return _konbini_preview(billing, data.get("allow_redisplay", "unspecified")), None
     if kind != "card":
-        raise malformed(f"The rehearsal takes cards only, not '{kind}'.", param=f"{param}[type]")
+        raise malformed(f"The rehearsal takes cards and konbini only, not '{kind}'.", param=f"{param}[type]")
     if "card" not in data:
         raise malformed("Missing required param: card.", param=f"{param}[card]", code="parameter_missing")
     if not call.publishable:
@@ -75,12 +84,16 @@ def preview_of_data(call: Call, data: Json, param: str) -> tuple[Json, Card]:
     return preview, card
 
 
-def make(call: Call, preview: Json, card: Card, customer_metadata: dict[str, str] | None = None) -> Json:
+def make(
+    call: Call, preview: Json, card: Card | None, customer_metadata: dict[str, str] | None = None
+) -> Json:
     """Makes a payment method from a preview, which is what confirming with a token does."""
     if "id" in preview:
         return preview
     id = call.new_id("pm")
-    call.store.put("cards_used", id, {"id": id, "card": card.name})
+    kind = preview["type"]
+    if card is not None:
+        call.store.put("cards_used", id, {"id": id, "card": card.name})
     return call.store.put(
         "payment_methods",
         id,
@@ -89,15 +102,63 @@ def make(call: Call, preview: Json, card: Card, customer_metadata: dict[str, str
             "object": "payment_method",
             "allow_redisplay": preview["allow_redisplay"],
             "billing_details": preview["billing_details"],
-            "card": preview["card"],
+            kind: preview[kind],
             "created": call.now,
             "customer": None,
             "customer_account": None,
             "livemode": False,
             "metadata": customer_metadata or {},
-            "type": "card",
+            "type": kind,
         },
     )
+
+
+def list_(call: Call) -> Json:
+    """Lists the payment methods of one customer."""
+    customer, kind = call.params.get("customer"), call.params.get("type")
+    if customer is None:
+        raise malformed("Missing required param: customer.", param="customer", code="parameter_missing")
+    return lists.page(
+        call,
+        "payment_methods",
+        "/v1/payment_methods",
+        lambda row: row["customer"] == customer and kind in (None, row["type"]),
+    )
+
+
+def attach(call: Call) -> Json:
+    """Keeps a payment method for a customer. Konbini cannot be kept: a voucher is for one payment."""
+    customer = call.params.get("customer")
+    if customer is None:
+        raise malformed("Missing required param: customer.", param="customer", code="parameter_missing")
+    if call.store.get("customers", customer) is None:
+        raise missing("customer", customer, param="customer", status=400)
+    preview, card = preview_of_name(call, call.path_id, "payment_method")
+    if card is None:
+        raise invalid("Payment methods of type konbini cannot be attached to a customer.")
+    return keep_for(call, make(call, preview, card), customer)
+
+
+def detach(call: Call) -> Json:
+    method = call.find("payment_methods", "PaymentMethod")
+    if method["customer"] is None:
+        raise invalid(
+            "The payment method you provided is not attached to a customer so detachment is impossible."
+        )
+    customer = method["customer"]
+    method = call.store.change("payment_methods", method["id"], customer=None)
+    call.emit("payment_method.detached", method, {"customer": customer})
+    return method
+
+
+def keep_for(call: Call, method: Json, customer: str) -> Json:
+    if method["customer"] == customer:
+        return method
+    if method["customer"] is not None:
+        raise invalid("The payment method you provided has already been attached to a customer.")
+    method = call.store.change("payment_methods", method["id"], customer=customer)
+    call.emit("payment_method.attached", method)
+    return method
 
 
 def _checked(call: Call, given: Json, param: str) -> tuple[Card, tuple[int, int], str | None]:
@@ -151,13 +212,7 @@ def _preview(call: Call, card: Card, cvc: str | None, expiry: tuple[int, int], b
     return {
         "type": "card",
         "allow_redisplay": "unspecified",
-        "billing_details": {
-            "address": {**_EMPTY_ADDRESS, **address} if address else _EMPTY_ADDRESS,
-            "email": billing.get("email"),
-            "name": billing.get("name"),
-            "phone": billing.get("phone"),
-            "tax_id": billing.get("tax_id"),
-        },
+        "billing_details": _billing(billing),
         "card": {
             "brand": card.brand,
             "checks": {
@@ -180,4 +235,26 @@ def _preview(call: Call, card: Card, cvc: str | None, expiry: tuple[int, int], b
         },
         "customer": None,
         "customer_account": None,
+    }
+
+
+def _konbini_preview(billing: Json, allow_redisplay: str) -> Json:
+    return {
+        "type": "konbini",
+        "allow_redisplay": allow_redisplay,
+        "billing_details": _billing(billing),
+        "konbini": {},
+        "customer": None,
+        "customer_account": None,
+    }
+
+
+def _billing(given: Json) -> Json:
+    address = given.get("address")
+    return {
+        "address": {**_EMPTY_ADDRESS, **address} if address else _EMPTY_ADDRESS,
+        "email": given.get("email"),
+        "name": given.get("name"),
+        "phone": given.get("phone"),
+        "tax_id": given.get("tax_id"),
     }

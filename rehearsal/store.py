@@ -128,8 +128,10 @@ class Store:
             self._rewrite(self._path)
 
     def dump(self) -> dict[str, list[Json]]:
-        """Answers every row of every table, oldest first."""
-        return {name: list(table.oldest_first()) for name, table in sorted(self._tables.items())}
+        """Answers every row of every table that has any, oldest first."""
+        return {
+            name: list(table.oldest_first()) for name, table in sorted(self._tables.items()) if table.rows
+        }
 
     def close(self) -> None:
         self.commit()

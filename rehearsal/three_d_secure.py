@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from rehearsal.call import Call
 from rehearsal.cards import BY_NAME, Card
 from rehearsal.errors import ApiError, doc_url, invalid, missing
-from rehearsal.store import Json
+from rehearsal.store import Json, Store
 
 AUTHENTICATION_FAILURE = "payment_intent_authentication_failure"
 
@@ -55,17 +55,18 @@ def ask(call: Call, intent: Json, method: Json, card: Card, return_url: str | No
             "state": "open",
         },
     )
-    intent = call.store.change("payment_intents", intent["id"], status="requires_action", next_action=action)
-    call.emit("payment_intent.requires_action", intent)
+    call.store.put("challenge_of", intent["id"], {"id": intent["id"], "challenge": id})
+    kind = intent["object"]  # payment_intent or setup_intent; both may have to ask
+    intent = call.store.change(f"{kind}s", intent["id"], status="requires_action", next_action=action)
+    call.emit(f"{kind}.requires_action", intent)
     return intent
 
 
 def open_challenge(call: Call, intent_id: str) -> Json | None:
     """Answers the challenge an intent is waiting for, or None."""
-    for row in call.store.table("challenges").newest_first():
-        if row["intent"] == intent_id:
-            return row if row["state"] == "open" else None
-    return None
+    known = call.store.get("challenge_of", intent_id)
+    row = call.store.get("challenges", known["challenge"]) if known else None
+    return row if row is not None and row["state"] == "open" else None
 
 
 def void(call: Call, intent: Json) -> None:
@@ -82,13 +83,17 @@ def answer(call: Call, challenge_id: str, passed: bool) -> Json:
     challenge = call.store.get("challenges", challenge_id)
     if challenge is None:
         raise missing("challenge", challenge_id)
-    intent = call.store.get("payment_intents", challenge["intent"])
+    intent = intent_of(call.store, challenge)
     assert intent is not None, "a challenge is made for an intent"
     if challenge["state"] != "open" or intent["status"] != "requires_action":
         raise invalid("This authentication is over.")
     call.store.change("challenges", challenge_id, state="passed" if passed else "failed")
     method = call.store.get("payment_methods", challenge["method"])
     assert method is not None, "a challenge is made with a payment method"
+    if intent["object"] == "setup_intent":
+        from rehearsal import setup_intents
+
+        return setup_intents.answered(call, challenge, intent, method, passed)
     if passed:
         try:
             return confirming.take_money(
@@ -120,16 +125,23 @@ def answer(call: Call, challenge_id: str, passed: bool) -> Json:
     return intent
 
 
+def intent_of(store: Store, challenge: Json) -> Json | None:
+    """Answers the PaymentIntent or SetupIntent that a challenge was made for."""
+    table = "setup_intents" if challenge["intent"].startswith("seti_") else "payment_intents"
+    return store.get(table, challenge["intent"])
+
+
 def return_address(challenge: Json, intent: Json) -> str | None:
     """Answers where the browser goes afterwards, with the parameters that Stripe adds to a `return_url`."""
     if not challenge["redirects"] or challenge["return_url"] is None:
         return None
     parts = urlsplit(challenge["return_url"])
     status = "succeeded" if intent["status"] == "succeeded" else "failed"
+    kind = intent["object"]
     added = urlencode(
         {
-            "payment_intent": intent["id"],
-            "payment_intent_client_secret": intent["client_secret"],
+            kind: intent["id"],
+            f"{kind}_client_secret": intent["client_secret"],
             "redirect_status": status,
         }
     )

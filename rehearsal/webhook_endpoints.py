@@ -6,6 +6,7 @@ Source: https://docs.stripe.com/api/webhook_endpoints. Events are sent in the re
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from rehearsal import lists
@@ -54,6 +55,8 @@ class Webhook:
     url: str
     secret: str = WEBHOOK_SECRET
     events: tuple[str, ...] = ("*",)
+    payload: Literal["snapshot", "thin"] = "snapshot"
+    """Whether events carry the object as it was, or only say which object to look at."""
 
 
 def create(call: Call) -> Json:
@@ -119,7 +122,9 @@ def configure(store: Store, webhooks: tuple[Webhook, ...], now: int) -> None:
     for number, webhook in enumerate(webhooks, start=1):
         _check_url(webhook.url)
         id = f"we_configured{number}"
-        _put(store, id, webhook.url, list(webhook.events), webhook.secret, made.get(id, now))
+        # Thin events have "v1." before their types; an endpoint may name them either way.
+        events = [type.removeprefix("v1.") for type in webhook.events]
+        _put(store, id, webhook.url, events, webhook.secret, made.get(id, now), webhook.payload)
 
 
 def wants(endpoint: Json, type: str) -> bool:
@@ -129,13 +134,32 @@ def wants(endpoint: Json, type: str) -> bool:
     )
 
 
-def secret_of(store: Store, id: str) -> str:
+def secrets_of(store: Store, id: str, now: float) -> list[str]:
+    """Answers the secrets that deliveries are signed with: the current one and, for a while, the one before."""
     row = store.get("webhook_secrets", id)
-    return row["secret"] if row else WEBHOOK_SECRET
+    if row is None:
+        return [WEBHOOK_SECRET]
+    old = row.get("old")
+    return [row["secret"], old["secret"]] if old and now < old["until"] else [row["secret"]]
 
 
-def _put(store: Store, id: str, url: str, events: list[str], secret: str, now: int) -> Json:
-    store.put("webhook_secrets", id, {"id": id, "secret": secret})
+def is_thin(store: Store, id: str) -> bool:
+    row = store.get("webhook_secrets", id)
+    return row is not None and row.get("payload") == "thin"
+
+
+def rotate(store: Store, id: str, secret: str, old_until: float) -> None:
+    """Gives an endpoint a new secret; until then every delivery is signed with both."""
+    row = store.get("webhook_secrets", id)
+    if row is None:
+        raise LookupError(f"there is no endpoint {id}")
+    store.change("webhook_secrets", id, secret=secret, old={"secret": row["secret"], "until": old_until})
+
+
+def _put(
+    store: Store, id: str, url: str, events: list[str], secret: str, now: int, payload: str = "snapshot"
+) -> Json:
+    store.put("webhook_secrets", id, {"id": id, "secret": secret, "payload": payload})
     return store.put(
         "webhook_endpoints",
         id,

@@ -9,7 +9,17 @@ from rehearsal import Fault, Rehearsal, standing_still
 from rehearsal.faults import KINDS
 from rehearsal.http_client import InProcessClient
 
-DONE = {"drop_after", "error_after", "malformed", "bad_gateway", "slow_before", "slow_after"}
+DONE = {
+    "drop_after",
+    "error_after",
+    "error_after_unkept",
+    "malformed",
+    "truncated",
+    "wrong_type",
+    "bad_gateway",
+    "slow_before",
+    "slow_after",
+}
 TELLS = {
     "drop_before": stripe.APIConnectionError,
     "drop_after": stripe.APIConnectionError,
@@ -18,6 +28,10 @@ TELLS = {
     "rate_limit": stripe.RateLimitError,
     "conflict": stripe.APIError,
     "malformed": stripe.APIError,
+    "truncated": stripe.APIConnectionError,
+    "wrong_type": stripe.APIError,
+    "error_before_unkept": stripe.APIError,
+    "error_after_unkept": stripe.APIError,
     "bad_gateway": stripe.APIError,
 }
 
@@ -32,6 +46,9 @@ def test_each_kind_does_what_it_says(kind: str, rehearsal: Rehearsal, client: st
     if kind in TELLS:
         with pytest.raises(TELLS[kind]):
             client.v1.payment_intents.confirm(intent.id, given)  # type: ignore[arg-type]
+    elif kind == "processing":
+        assert client.v1.payment_intents.confirm(intent.id, given).status == "processing"  # type: ignore[arg-type]
+        rehearsal.settle_processing(intent.id, paid=False)
     else:
         assert client.v1.payment_intents.confirm(intent.id, given).status == "succeeded"  # type: ignore[arg-type]
         assert rehearsal.clock.now() - before == seconds
@@ -70,6 +87,30 @@ def test_a_500_on_a_decline_hides_it_and_is_kept(rehearsal: Rehearsal, client: s
             )
         assert caught.value.http_status == 500
     assert client.v1.payment_intents.retrieve(intent.id).last_payment_error.code == "card_declined"
+
+
+def test_a_500_that_is_not_kept_is_carried_out_anew(
+    client: stripe.StripeClient, rehearsal: Rehearsal
+) -> None:
+    for kind in ("error_before_unkept", "error_after_unkept"):
+        rehearsal.faults.set(Fault(kind, path="/v1/payment_intents"))  # type: ignore[arg-type]
+        with pytest.raises(stripe.APIError) as caught:
+            client.v1.payment_intents.create({"amount": 5400, "currency": "jpy"}, {"idempotency_key": kind})
+        assert "Stripe-Should-Retry" not in caught.value.headers
+        client.v1.payment_intents.create({"amount": 5400, "currency": "jpy"}, {"idempotency_key": kind})
+    # The second one was made twice: that is what makes it dangerous.
+    assert len(rehearsal.rows("payment_intents")) == 3
+
+
+def test_a_broken_connection_may_come_after_a_long_wait(
+    client: stripe.StripeClient, rehearsal: Rehearsal
+) -> None:
+    rehearsal.faults.set(Fault("drop_before", seconds=30))
+    before = rehearsal.clock.now()
+    with pytest.raises(stripe.APIConnectionError):
+        client.v1.payment_intents.create({"amount": 5400, "currency": "jpy"})
+    assert rehearsal.clock.now() - before == 30
+    assert rehearsal.rows("payment_intents") == []
 
 
 def test_an_impatient_caller_times_out_and_it_is_done_all_the_same() -> None:

@@ -187,6 +187,7 @@ def test_webhooks_wait_for_a_shop_that_is_down_and_survive_kill_9(tmp_path: Path
         undelivered = client.v1.events.list({"delivery_success": False}).data
         assert sorted(e.type for e in undelivered) == [
             "charge.succeeded",
+            "charge.updated",
             "payment_intent.created",
             "payment_intent.succeeded",
         ]
