@@ -88,6 +88,9 @@ def test_a_worker_whose_database_sessions_are_all_ended_leaves_nothing_behind(
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
         assert cursor.fetchone()[0] >= 1
+    # The test's own idle sessions went too.
+    connection.close()
+    connection.close_pool()
     # Either it goes on by itself, or it ends and whoever watches over it starts another one.
     again = workers.start(concurrency=4, dead_after=1.0)
     wait_for(lambda: _complete(order) and not shop.waiting_jobs(), seconds=40)
