@@ -17,7 +17,7 @@ from tests.console import desk
 from todoku.catalog.models import Product
 from todoku.engines.models import Execution, State
 from todoku.order.models import Order
-from todoku.stock.models import Movement
+from todoku.stock.models import Level, Movement
 
 
 @pytest.fixture(autouse=True)
@@ -182,6 +182,39 @@ def test_the_same_adjustment_pressed_twenty_times_at_once_counts_once_and_sales_
 
     assert shop.levels(crab) == (20, 0, 0)
     assert LogEntry.objects.count() == 1
+
+
+def test_a_product_that_nobody_has_counted_is_counted_in(owner: Client, crab: Product) -> None:
+    owner.cookies["todoku_language"] = "en"
+    salmon = Product.objects.create(
+        sku="SAKE",
+        name_ja="鮭",
+        name_en="Salmon",
+        price=900,
+        tax_class="reduced",
+        temperature="chilled",
+        parcel_size=60,
+    )
+    level = Level(product=salmon)
+    stock = desk.lists()["stock.Level"]
+    for where in (stock, stock + "?q=sake", "/console/", f"/console/catalog/product/{salmon.pk}/change/"):
+        assert desk.page(level) in owner.get(where).content.decode(), where
+    assert "Not counted yet" not in owner.get(stock, {"q": "KANI"}).content.decode()
+
+    link = desk.page(level, "adjust")
+    assert link in owner.get(desk.page(level)).content.decode()
+    assert owner.post(link, {"delta": "-1", "why": "x", "after": "0"}).status_code == 422
+    assert not Level.objects.filter(product=salmon).exists()
+    for _ in range(2):
+        assert owner.post(link, {"delta": "12", "why": "港から", "after": "0"}).status_code == 302
+
+    assert shop.levels(salmon) == (12, 0, 0)
+    assert LogEntry.objects.count() == 1
+    for where in (stock, f"/console/catalog/product/{salmon.pk}/change/"):
+        shown = owner.get(where).content.decode()
+        assert "Not counted yet" not in shown and "Count it in" not in shown
+    assert owner.get("/console/stock/level/999/change/").status_code == 302
+    assert owner.post("/console/stock/level/999/adjust/").status_code == 404
 
 
 def test_a_level_that_does_not_add_up_says_so(owner: Client, crab: Product) -> None:

@@ -25,6 +25,7 @@ from todoku.catalog.models import Product
 class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """Products: prices, names and on sale can be changed in the list or on the product's page."""
 
+    change_form_before_template = "console/count_in.html"
     list_display = (
         "thumbnail", "sku", "name_ja", "name_en", "price", "tax_class", "temperature", "on_hand", "on_sale",
     )  # fmt: skip

@@ -64,7 +64,9 @@ def adjust(request: HttpRequest, level: Level, *, delta: int, why: str, after: i
     Raises ValueError when less than nothing would be left.
     """
     with transaction.atomic():
-        Level.objects.select_for_update(no_key=True).get(pk=level.pk)
+        # A product that nobody has counted yet has no row to lock: the first adjustment brings it.
+        Level.objects.bulk_create([Level(product_id=level.product_id)], ignore_conflicts=True)
+        Level.objects.select_for_update(no_key=True).get(pk=level.product_id)
         last = last_adjustment(level.product_id)
         if last is not None and last.pk != after:
             raise Overtaken(last)

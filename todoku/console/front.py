@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
+from todoku.catalog.models import Product
 from todoku.console import labels
 from todoku.console.readonly import address
 from todoku.console.sidebar import may_see
@@ -66,6 +67,11 @@ def what_needs_a_person(request: HttpRequest) -> dict[str, Any]:
         found["parcel_count"] = to_ship.count() if len(found["parcels"]) == MOST else len(found["parcels"])
     if may_see(request, "stock", "level"):
         running_out = Level.objects.filter(product__on_sale=True, on_hand__lte=LOW).select_related("product")
-        found["running_out"] = list(running_out.order_by("on_hand", "product_id")[:MOST])
+        # What nobody has counted yet has no row of its own, and none to sell.
+        uncounted = Product.objects.filter(on_sale=True, level=None).order_by("id")[:MOST]
+        found["running_out"] = [
+            *(Level(product=product) for product in uncounted),
+            *running_out.order_by("on_hand", "product_id")[:MOST],
+        ][:MOST]
     found["all_is_well"] = not (found.get("cases") or found.get("unfinished"))
     return found

@@ -5,17 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from todoku.console import at_stripe, labels, timeline
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display, link
+from todoku.console import acts, at_stripe, labels, timeline
+from todoku.console.correct import correct, is_sent, may_correct, tell
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, address, display, link
 from todoku.console.resume import plays_of
 from todoku.console.resume_panel import panel
+from todoku.console.sidebar import may_see
 from todoku.console.templatetags.console import ago, jst, yen
 from todoku.notify.models import Case, Mail
+from todoku.notify.steps import KIND
+from todoku.order.admin import MailForm, mail_form
+from todoku.order.models import Order
 
 
 class OpenOrClosed(admin.SimpleListFilter):
@@ -50,6 +57,29 @@ class CaseAdmin(ReadOnlyAdmin):
     ordering = ("-closed_at", "id")
     search_fields = ("=order__number",)
     search_help_text = gettext_lazy("Order number")
+
+    def get_urls(self) -> list[URLPattern]:
+        """The act that a refused mail asks for."""
+        return [
+            path("<int:pk>/mail/", self.admin_site.admin_view(self.mail_view), name="notify_case_mail"),
+            *super().get_urls(),
+        ]
+
+    def mail_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Correct the order's mail address. A GET shows the case; only a POST acts."""
+        if not self.has_view_permission(request) or not may_correct(request):
+            raise PermissionDenied
+        case = self.find(request, str(pk))
+        if case is None:
+            raise Http404
+        if request.method != "POST":
+            return HttpResponseRedirect(address(case))
+        form = MailForm(request.POST)
+        if not form.is_valid() and _asks_for_an_address(case, case.order):
+            return self.show(request, case, status=422, mail_form=form, mail_open=True)
+        if form.is_valid():
+            tell(request, correct(request, case.order, **form.cleaned_data))
+        return HttpResponseRedirect(address(case))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
         """Leave the technical text out of the list."""
@@ -89,6 +119,9 @@ class CaseAdmin(ReadOnlyAdmin):
         """What happened in one sentence, what Resume will do, and the way to everything else."""
         case, order, execution = thing, thing.order, thing.execution
         plays = plays_of(execution)
+        refused = _asks_for_an_address(case, order)
+        mail = order.mails.filter(kind=KIND).first() if refused else None
+        corrected = mail is not None and mail.recipient != order.email
         line = timeline.draw(execution, order.ledger.all(), execution.mishaps.all(), plays)
         return Page(
             cards=[
@@ -137,9 +170,21 @@ class CaseAdmin(ReadOnlyAdmin):
                 "why": case.why,
                 "technical": case.technical,
                 "stripe_link": at_stripe.payment(order.intent.stripe_id),
+                # What is done about a case is done to its order.
+                "acts": acts.acts_on(order),
+                "mail_refused": refused,
+                "mail_form": mail_form(order) if refused and may_correct(request) else None,
+                "mail_open": refused and not corrected,
+                "mail_now": order.email if corrected and may_see(request, "order", "order") else "",
+                "mail_link": address(case, "mail"),
                 **panel(request, execution, line, plays),
             },
         )
+
+
+def _asks_for_an_address(case: Case, order: Order) -> bool:
+    """Say whether the case waits for a better mail address."""
+    return case.closed_at is None and case.code == "mail_refused" and not is_sent(order)
 
 
 @admin.register(Mail)

@@ -6,21 +6,50 @@ import re
 import unicodedata
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, Model, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Replace
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from todoku.console import at_stripe, labels
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, display, link
+from todoku.console.correct import Came, correct, may_correct, tell
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
+from todoku.console.sidebar import may_see
 from todoku.console.templatetags.console import jst, jst_clock, took, yen
+from todoku.notify.steps import KIND
 from todoku.order.models import Order, Status
 from todoku.payment.models import Attempt, Outcome
+from todoku.storefront import details, typed
 
 #: Hiragana are looked up as katakana, as orders keep them.
 _KATAKANA = {code: code + 0x60 for code in range(ord("ぁ"), ord("ゖ") + 1)}
+
+
+class MailForm(forms.Form):
+    """The right mail address, read as the shop's own pages read it. ``seen`` is the one the operator was shown."""
+
+    email = details.MailField(
+        label=gettext_lazy("Mail address"),
+        max_length=254,
+        read=typed.mail,
+        missing=gettext_lazy("Please give a mail address; the order confirmation goes there."),
+        help_text=gettext_lazy("As the customer gives it. The confirmation goes there, and nothing else changes."),
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "inputmode": "email"}
+        ),
+    )
+    seen = forms.CharField(widget=forms.HiddenInput, required=False, strip=False)
+
+
+def mail_form(order: Order) -> MailForm:
+    """Make the form for an order's page, with the address as it is."""
+    return MailForm(initial={"email": order.email, "seen": order.email})
 
 
 class Finished(admin.SimpleListFilter):
@@ -52,6 +81,37 @@ class OrderAdmin(ReadOnlyAdmin):
     list_filter = ("status", Finished)
     search_fields = ("number", "name", "kana", "email", "phone", "intent__stripe_id")
     search_help_text = gettext_lazy("Number, name, kana, mail, phone, or Stripe's id (pi_…)")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Say whether the operator may correct the mail address; nothing else of an order can be changed."""
+        return may_correct(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        """The one act on an order."""
+        return [
+            path("<int:pk>/mail/", self.admin_site.admin_view(self.mail_view), name="order_order_mail"),
+            *super().get_urls(),
+        ]
+
+    def mail_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Correct the mail address. A GET shows the order's page; only a POST acts."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        order = self.find(request, str(pk))
+        if order is None:
+            raise Http404
+        if request.method != "POST":
+            return HttpResponseRedirect(address(order))
+        form = MailForm(request.POST)
+        if not form.is_valid():
+            return self.show(request, order, status=422, mail_form=form, mail_open=True)
+        came = correct(request, order, **form.cleaned_data)
+        tell(request, came)
+        case = order.cases.filter(closed_at=None, code="mail_refused").first()
+        if came in (Came.CORRECTED, Came.SAME) and case is not None and may_see(request, "notify", "case"):
+            # What is left to do is to press Resume, and the case has it.
+            return HttpResponseRedirect(address(case))
+        return HttpResponseRedirect(address(order))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         """Bring along how the latest payment attempt stands, so that a list of any length is one query."""
@@ -115,6 +175,12 @@ class OrderAdmin(ReadOnlyAdmin):
         executions = list(order.executions.order_by("number"))
         attempts = list(order.payment_attempts.all())
         numbers = {execution.name: execution.pk for execution in executions}
+        mails = list(order.mails.all())
+        case = order.cases.filter(closed_at=None).first()
+        running = any(execution.status == "RUNNING" for execution in executions)
+        refused = case is not None and case.code == "mail_refused"
+        corrected = any(mail.recipient != order.email for mail in mails if mail.kind == KIND)
+        sent = order.status == Status.COMPLETE or any(mail.sent_at for mail in mails if mail.kind == KIND)
         charge = next((attempt.charge for attempt in attempts if attempt.outcome == Outcome.PAID), "")
         stripe = [
             Fact(
@@ -270,14 +336,17 @@ class OrderAdmin(ReadOnlyAdmin):
                             Fact(_("Written"), jst(mail.written_at)),
                             Fact(_("Sent"), jst(mail.sent_at)),
                         )
-                        for mail in order.mails.all()
+                        for mail in mails
                     ],
                     _("No mail has been written yet."),
                 ),
             ],
             more={
                 "stripe_link": at_stripe.payment(order.intent.stripe_id),
-                "case": order.cases.filter(closed_at=None).first(),
+                "case": case,
+                "mail_form": mail_form(order) if may_correct(request) and not sent and not running else None,
+                "mail_open": refused and not corrected,
+                "mail_link": address(order, "mail"),
             },
         )
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, Sum
+from django.db.models import Model, Q, Sum
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.paginator import InfinitePaginator
 
+from todoku.catalog.models import Product
 from todoku.console import labels
 from todoku.console.adjust import AdjustForm, Overtaken, adjust, last_adjustment
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
@@ -21,6 +22,9 @@ from todoku.console.templatetags.console import jst
 from todoku.stock.models import Level, Movement, Reservation
 
 Sums = tuple[int, int, int]
+
+#: So many products that nobody has counted are named above the list.
+MOST_UNCOUNTED = 30
 
 
 def moved(products: Iterable[int]) -> dict[int, Sums]:
@@ -44,6 +48,7 @@ class LevelAdmin(ReadOnlyAdmin):
     """How many of each product there are, beside what their movements come to."""
 
     detail_template = "console/level.html"
+    list_before_template = "console/uncounted.html"
     detail_select_related = ("product",)
     list_display = ("product_name", "sku", "on_hand", "reserved", "sold", "proof")
     list_select_related = ("product",)
@@ -61,6 +66,31 @@ class LevelAdmin(ReadOnlyAdmin):
             path("<int:pk>/adjust/", self.admin_site.admin_view(self.adjust_view), name="stock_level_adjust"),
             *super().get_urls(),
         ]
+
+    def find(self, request: HttpRequest, object_id: str) -> Level | None:
+        """Find the product's level; one that nobody has counted yet has none of anything, and no row."""
+        level: Level | None = super().find(request, object_id)
+        if level is None and object_id.isascii() and object_id.isdigit() and len(object_id) < 19:
+            product = Product.objects.filter(pk=int(object_id)).first()
+            level = Level(product=product) if product is not None else None
+        return level
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Name the products that nobody has counted yet above the list."""
+        sought = request.GET.get("q", "").replace("\x00", "").strip()[:200]
+        uncounted = Product.objects.filter(
+            Q(sku__icontains=sought) | Q(name_ja__icontains=sought) | Q(name_en__icontains=sought), level=None
+        ).order_by("position", "id")[: MOST_UNCOUNTED + 1]
+        named = list(uncounted)
+        shown: HttpResponse = super().changelist_view(
+            request,
+            {
+                "uncounted": named[:MOST_UNCOUNTED],
+                "more_uncounted": len(named) > MOST_UNCOUNTED,
+                **(extra_context or {}),
+            },
+        )
+        return shown
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Sum up the movements of all products on the page in one query."""
