@@ -32,6 +32,23 @@ def main(arguments: list[str] | None = None) -> int:
         "--webhook-events", default="*", help="the types to send, separated by commas (default all)"
     )
     parser.add_argument(
+        "--webhook-payload",
+        choices=("snapshot", "thin"),
+        default="snapshot",
+        help="whether events carry the object or only name it (default snapshot)",
+    )
+    parser.add_argument(
+        "--rate-limits",
+        choices=("off", "live", "sandbox"),
+        default="off",
+        help="refuse with 429 as Stripe does (default off)",
+    )
+    parser.add_argument(
+        "--konbini-pays-by-itself",
+        action="store_true",
+        help="every ordinary konbini voucher is paid after three minutes, as in Stripe's test mode",
+    )
+    parser.add_argument(
         "--confirm-seconds", type=float, default=0.0, help="how long a confirm takes (default 0)"
     )
     parser.add_argument("--smtp-port", type=int, help="also take mail on this port and show it in the panel")
@@ -45,7 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
                 port=given.port,
                 smtp_port=given.smtp_port,
                 state=given.state,
-                webhooks=tuple(Webhook(url, given.webhook_secret, events) for url in given.webhook),
+                webhooks=tuple(
+                    Webhook(url, given.webhook_secret, events, given.webhook_payload) for url in given.webhook
+                ),
+                rate_limits=given.rate_limits,
+                konbini_pays_by_itself=given.konbini_pays_by_itself,
                 confirm_seconds=given.confirm_seconds,
                 quiet=given.quiet,
             )

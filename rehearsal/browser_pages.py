@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,23 +15,44 @@ from rehearsal import three_d_secure
 from rehearsal.api import Rehearsal
 from rehearsal.door import is_loopback_origin
 from rehearsal.errors import ApiError
-from rehearsal.markup import Html, fill, html
+from rehearsal.markup import Html, fill, html, join
 from rehearsal.store import Json
 
 _FOLDER: Final = Path(__file__).parent / "browser"
 _ANCESTORS: Final = "'self' http://127.0.0.1:* http://localhost:* https://127.0.0.1:* https://localhost:*"
+_ASSETS: Final = {f"{page}.{kind}" for page in ("card", "challenge", "voucher") for kind in ("js", "css")}
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css"}
 
 _CARD_WORDS: Final = {
     "en": {
-        "title": "Card",
+        "title": "Payment",
+        "tabs": "How to pay",
+        "tab_card": "Card",
+        "tab_konbini": "Convenience store",
+        "konbini_hint": "Once the order is placed you get the codes to pay with in cash at FamilyMart, Lawson, "
+        "Ministop or Seicomart.",
+        "name": "Full name",
+        "name_hint": "Hanako Todoku",
+        "email": "Email",
+        "phone": "Phone number (optional)",
+        "phone_hint": "It becomes your confirmation number at the store.",
         "number": "Card number",
         "expiry": "Expiration date",
         "expiry_hint": "MM / YY",
         "cvc": "Security code",
     },
     "ja": {
-        "title": "カード",
+        "title": "お支払い",
+        "tabs": "お支払い方法",
+        "tab_card": "カード",
+        "tab_konbini": "コンビニ払い",
+        "konbini_hint": "ご注文の確定後に、ファミリーマート、ローソン、ミニストップ、セイコーマートで現金払いに使う"
+        "番号をお知らせします。",
+        "name": "お名前",
+        "name_hint": "届 花子",
+        "email": "メールアドレス",
+        "phone": "電話番号(任意)",
+        "phone_hint": "お店で入力する確認番号になります。",
         "number": "カード番号",
         "expiry": "有効期限",
         "expiry_hint": "月 / 年",
@@ -71,6 +93,62 @@ _BANK_WORDS: Final = {
         "wait": "少々お待ちください…",
     },
 }
+_STORES: Final = {
+    "familymart": ("FamilyMart", "ファミリーマート"),
+    "lawson": ("Lawson", "ローソン"),
+    "ministop": ("Ministop", "ミニストップ"),
+    "seicomart": ("Seicomart", "セイコーマート"),
+}
+_VOUCHER_WORDS: Final = {
+    "en": {
+        "title": "Pay at a convenience store",
+        "rehearsal": "Rehearsal: no real store, no real money",
+        "open": "Pay at a convenience store",
+        "open_lead": "Enter the two numbers at the store's terminal, take the slip to the till, and pay in cash.",
+        "paid": "This was paid",
+        "paid_lead": "Thank you. There is nothing left to do.",
+        "expired": "The deadline has passed",
+        "expired_lead": "These numbers can no longer be used. Please order again.",
+        "void": "These numbers are no longer valid",
+        "void_lead": "The payment was canceled or changed. Please look at your order in the shop.",
+        "amount_label": "Amount",
+        "deadline_label": "Pay by (Japan time)",
+        "name_label": "Name",
+        "product_label": "For",
+        "payment_code": "Payment code",
+        "confirmation_number": "Confirmation number",
+        "familymart": "Multi-copy machine: choose to pay a bill, enter both numbers, take the slip to the till.",
+        "lawson": "Loppi: choose to pay with a number, enter both numbers, take the slip to the till.",
+        "ministop": "Loppi: choose to pay with a number, enter both numbers, take the slip to the till.",
+        "seicomart": "At the till: say that you pay an internet bill and enter both numbers.",
+        "print": "Print",
+        "close": "Close",
+    },
+    "ja": {
+        "title": "コンビニでのお支払い",
+        "rehearsal": "リハーサル:実際のお店にもお金にもつながりません",
+        "open": "コンビニでお支払いください",
+        "open_lead": "店内の端末に二つの番号を入力し、発行された申込券をレジに出して、現金でお支払いください。",
+        "paid": "お支払いが完了しました",
+        "paid_lead": "ありがとうございました。ほかに必要な手続きはありません。",
+        "expired": "お支払い期限を過ぎました",
+        "expired_lead": "この番号は使えません。お手数ですが、もう一度ご注文ください。",
+        "void": "この番号は無効になりました",
+        "void_lead": "お支払いが取り消されたか、変更されました。ショップでご注文をご確認ください。",
+        "amount_label": "お支払い金額",
+        "deadline_label": "お支払い期限",
+        "name_label": "お名前",
+        "product_label": "内容",
+        "payment_code": "お支払い番号",
+        "confirmation_number": "確認番号",
+        "familymart": "マルチコピー機で「代金支払い」を選び、二つの番号を入力して、申込券をレジへお持ちください。",
+        "lawson": "Loppiで「各種番号をお持ちの方」を選び、二つの番号を入力して、申込券をレジへお持ちください。",
+        "ministop": "Loppiで「各種番号をお持ちの方」を選び、二つの番号を入力して、申込券をレジへお持ちください。",
+        "seicomart": "レジで「インターネット代金支払い」と伝え、画面に二つの番号を入力してください。",
+        "print": "印刷する",
+        "close": "閉じる",
+    },
+}
 
 
 def routes(rehearsal: Rehearsal) -> list[Route]:
@@ -81,7 +159,7 @@ def routes(rehearsal: Rehearsal) -> list[Route]:
 
     async def asset(request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in ("card.js", "card.css", "challenge.js", "challenge.css"):
+        if name not in _ASSETS:
             return PlainTextResponse("not found", 404)
         return _static(name)
 
@@ -93,7 +171,8 @@ def routes(rehearsal: Rehearsal) -> list[Route]:
     async def challenge(request: Request) -> Response:
         id = request.path_params["id"]
         row = rehearsal.find("challenges", id)
-        intent = rehearsal.find("payment_intents", row["intent"]) if row else None
+        with rehearsal.lock:
+            intent = three_d_secure.intent_of(rehearsal.store, row) if row else None
         if row is None or intent is None:
             return PlainTextResponse("There is no such question.", 404)
         lang, shop = _language(request), _shop(request)
@@ -115,6 +194,13 @@ def routes(rehearsal: Rehearsal) -> list[Route]:
             return _question(row, intent, lang, shop, "wait")
         return _question(row, intent, lang, shop, "ask" if row["state"] == "open" else "over")
 
+    async def voucher(request: Request) -> Response:
+        rehearsal.run_due()
+        row = rehearsal.find("vouchers", request.path_params["id"])
+        if row is None:
+            return PlainTextResponse("There is no such voucher.", 404)
+        return _voucher(row, _language(request), _shop(request))
+
     return [
         Route("/stripe.js", script),
         Route("/v3/", script),
@@ -123,6 +209,7 @@ def routes(rehearsal: Rehearsal) -> list[Route]:
         Route("/_elements/payment", card),
         Route("/_elements/{name}", asset),
         Route("/_challenge/{id}", challenge, methods=["GET", "POST"]),
+        Route("/_konbini/{id}", voucher),
     ]
 
 
@@ -155,7 +242,8 @@ def _question(row: Json, intent: Json, lang: str, shop: str, state: str) -> Resp
         lead=lead,
         amount_label=words["amount_label"],
         card_label=words["card_label"],
-        amount=f"¥{intent['amount']:,}",
+        # A card that is only saved is asked about without an amount.
+        amount=f"¥{intent['amount']:,}" if "amount" in intent else "–",
         card=_card_shown(row),
         actions=actions,
     )
@@ -164,6 +252,50 @@ def _question(row: Json, intent: Json, lang: str, shop: str, state: str) -> Resp
         parts = urlsplit(row["return_url"])
         back = f" {parts.scheme}://{parts.netloc}"
     return HTMLResponse(page, headers=_policy(f"form-action 'self'{back}"))
+
+
+def _voucher(row: Json, lang: str, shop: str) -> Response:
+    words = _VOUCHER_WORDS[lang]
+    stores = Html("")
+    if row["state"] == "open":
+        stores = join(
+            [
+                html(
+                    "<section><h2>{}</h2><dl><div><dt>{}</dt><dd>{}</dd></div><div><dt>{}</dt><dd>{}</dd></div></dl>"
+                    "<p>{}</p></section>",
+                    _STORES[chain][lang == "ja"],
+                    words["payment_code"],
+                    code,
+                    words["confirmation_number"],
+                    row["confirmation_number"],
+                    words[chain],
+                )
+                for chain, code in row["codes"].items()
+            ]
+        )
+    more = [(words["name_label"], row["name"])]
+    if row["description"]:
+        more.append((words["product_label"], row["description"]))
+    ends = time.gmtime(row["expires_at"] + 9 * 3600)
+    written = "%Y年%-m月%-d日 %H:%M:%S" if lang == "ja" else "%-d %B %Y, %H:%M:%S"
+    page = fill(
+        _read("voucher.html"),
+        lang=lang,
+        origin=shop,
+        title=words["title"],
+        rehearsal=words["rehearsal"],
+        heading=words[row["state"]],
+        lead=words[f"{row['state']}_lead"],
+        amount_label=words["amount_label"],
+        amount=f"¥{row['amount']:,}",
+        deadline_label=words["deadline_label"],
+        deadline=time.strftime(written, ends),
+        more=join([html("<div><dt>{}</dt><dd>{}</dd></div>", name, value) for name, value in more]),
+        stores=stores,
+        print=words["print"],
+        close=words["close"],
+    )
+    return HTMLResponse(page, headers=_policy("form-action 'none'"))
 
 
 def _card_shown(row: Json) -> str:

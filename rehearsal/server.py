@@ -32,6 +32,8 @@ class Settings:
     state: Path | None = None
     webhooks: tuple[Webhook, ...] = ()
     confirm_seconds: float = 0.0
+    rate_limits: str = "off"
+    konbini_pays_by_itself: bool = False
     quiet: bool = False
 
 
@@ -79,6 +81,8 @@ def serve(settings: Settings) -> None:
         webhooks=settings.webhooks,
         base_url=f"http://{settings.host}:{port}",
         confirm_seconds=settings.confirm_seconds,
+        rate_limits=settings.rate_limits,
+        konbini_pays_by_itself=settings.konbini_pays_by_itself,
     )
     mailbox = Mailbox(rehearsal)
     if settings.smtp_port is not None:

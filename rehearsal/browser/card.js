@@ -17,6 +17,11 @@
       cvc_incomplete: "Your card’s security code is incomplete.",
       cvc_wrong: "Your card’s security code is invalid.",
       live_card: "This is a rehearsal: please use a test card, such as 4242 4242 4242 4242.",
+      name_missing: "Please enter your full name.",
+      email_missing: "Please enter your email address.",
+      email_wrong: "Your email address is invalid.",
+      phone_wrong: "Your phone number must have 10 or 11 digits.",
+      phone_rejected: "This number cannot be used. Please enter another one, or leave it empty.",
       offline: "We could not reach the payment service. Please check your connection and try again.",
       other: "Something went wrong. Please try again.",
     },
@@ -29,6 +34,11 @@
       cvc_incomplete: "セキュリティコードを最後まで入力してください。",
       cvc_wrong: "セキュリティコードが正しくありません。",
       live_card: "これはリハーサルです。4242 4242 4242 4242 などのテストカードをお使いください。",
+      name_missing: "お名前を入力してください。",
+      email_missing: "メールアドレスを入力してください。",
+      email_wrong: "メールアドレスが正しくありません。",
+      phone_wrong: "電話番号は10桁または11桁の数字で入力してください。",
+      phone_rejected: "この番号は使えません。別の番号を入力するか、空欄にしてください。",
       offline: "決済サービスに接続できませんでした。通信環境をご確認のうえ、もう一度お試しください。",
       other: "問題が発生しました。もう一度お試しください。",
     },
@@ -51,7 +61,15 @@
     number: document.getElementById("number"),
     expiry: document.getElementById("expiry"),
     cvc: document.getElementById("cvc"),
+    name: document.getElementById("name"),
+    email: document.getElementById("email"),
+    phone: document.getElementById("phone"),
   };
+  var PANELS = { card: ["number", "expiry", "cvc"], konbini: ["name", "email", "phone"] };
+  var tabs = { card: document.getElementById("tab-card"), konbini: document.getElementById("tab-konbini") };
+  var chosen = "card";
+  var types = ["card"];
+  var asked = { name: true, email: true, phone: true };
   var brandMark = document.getElementById("brand");
   var last = "";
 
@@ -175,6 +193,22 @@
       var wanted = brandOf(digits(fields.number.value)).cvc;
       return digits(fields.cvc.value).length === wanted ? null : ["incomplete_cvc", WORDS.cvc_incomplete];
     },
+    name: function () {
+      return !asked.name || fields.name.value.trim() ? null : ["incomplete_name", WORDS.name_missing];
+    },
+    email: function () {
+      var text = fields.email.value.trim();
+      if (!asked.email || /^[^@\s]+@[^@\s]+$/.test(text)) {
+        return null;
+      }
+      return text ? ["invalid_email", WORDS.email_wrong] : ["incomplete_email", WORDS.email_missing];
+    },
+    phone: function () {
+      var number = digits(fields.phone.value);
+      return !asked.phone || !fields.phone.value.trim() || (/^\d{10,11}$/.test(number) && /[1-9]/.test(number))
+        ? null
+        : ["invalid_phone", WORDS.phone_wrong];
+    },
   };
 
   function show(name, message) {
@@ -193,15 +227,21 @@
   }
 
   function changed() {
+    var names = PANELS[chosen];
     var state = {
-      empty: !fields.number.value && !fields.expiry.value && !fields.cvc.value,
-      complete: !checks.number() && !checks.expiry() && !checks.cvc(),
+      empty: names.every(function (name) {
+        return !fields[name].value;
+      }),
+      complete: names.every(function (name) {
+        return !checks[name]();
+      }),
+      method: chosen,
     };
     tell({ type: "typed" });
     var now = JSON.stringify(state);
     if (now !== last) {
       last = now;
-      tell({ type: "change", empty: state.empty, complete: state.complete });
+      tell({ type: "change", empty: state.empty, complete: state.complete, method: chosen });
     }
   }
 
@@ -217,7 +257,7 @@
         shapeNumber();
       } else if (name === "expiry") {
         shapeExpiry(erasing);
-      } else {
+      } else if (name === "cvc") {
         reshape(input, digits(input.value));
       }
       show(name, "");
@@ -250,7 +290,7 @@
 
   function submit() {
     var first = null;
-    Object.keys(fields).forEach(function (name) {
+    PANELS[chosen].forEach(function (name) {
       var wrong = checks[name]();
       show(name, wrong ? wrong[1] : "");
       if (wrong && !first) {
@@ -258,7 +298,7 @@
       }
     });
     if (!first) {
-      return { selectedPaymentMethod: "card" };
+      return { selectedPaymentMethod: chosen };
     }
     fields[first.name].focus();
     return { error: { type: "validation_error", code: first.code, message: first.message } };
@@ -287,19 +327,40 @@
     incorrect_cvc: WORDS.cvc_wrong,
   };
 
-  function token(params) {
-    var expiry = digits(fields.expiry.value);
-    var data = Object.assign({}, params.payment_method_data, {
-      type: "card",
-      card: {
-        number: digits(fields.number.value),
-        exp_month: expiry.slice(0, 2),
-        exp_year: "20" + expiry.slice(2),
-        cvc: digits(fields.cvc.value),
-      },
+  /* What was entered, as the API takes it: the shop's own details, and over them the customer's. */
+  function entered(params) {
+    var given = params.payment_method_data || {};
+    if (chosen === "card") {
+      var expiry = digits(fields.expiry.value);
+      return {
+        payment_method_data: Object.assign({}, given, {
+          type: "card",
+          card: {
+            number: digits(fields.number.value),
+            exp_month: expiry.slice(0, 2),
+            exp_year: "20" + expiry.slice(2),
+            cvc: digits(fields.cvc.value),
+          },
+        }),
+      };
+    }
+    var billing = Object.assign({}, given.billing_details);
+    PANELS.konbini.forEach(function (name) {
+      if (asked[name] && fields[name].value.trim()) {
+        billing[name] = fields[name].value.trim();
+      }
     });
+    var more = { payment_method_data: Object.assign({}, given, { type: "konbini", billing_details: billing }) };
+    var number = asked.phone ? digits(fields.phone.value) : "";
+    if (number) {
+      more.payment_method_options = { konbini: { confirmation_number: number } };
+    }
+    return more;
+  }
+
+  function token(params) {
     var body = new URLSearchParams();
-    encode(body, "", Object.assign({}, params, { payment_method_data: data }));
+    encode(body, "", Object.assign({}, params, entered(params)));
     return fetch("/v1/confirmation_tokens", {
       method: "POST",
       headers: { Authorization: "Bearer " + key },
@@ -321,6 +382,14 @@
             show(name, error.message);
             fields[name].focus();
           }
+        } else if (chosen === "konbini" && /confirmation_number/.test(error.param || "")) {
+          error.message = WORDS.phone_rejected;
+          show("phone", error.message);
+          fields.phone.focus();
+        } else if (chosen === "konbini" && error.code === "email_invalid") {
+          error.message = WORDS.email_wrong;
+          show("email", error.message);
+          fields.email.focus();
         }
         return { error: error };
       })
@@ -359,7 +428,69 @@
     Object.keys(fields).forEach(function (name) {
       fields[name].disabled = readOnly;
     });
+    Object.keys(tabs).forEach(function (name) {
+      tabs[name].disabled = readOnly;
+    });
   }
+
+  /* Card or konbini: tabs when there is a choice, as in Stripe's payment element. */
+  function choose(type, byHand) {
+    chosen = type;
+    Object.keys(tabs).forEach(function (name) {
+      tabs[name].setAttribute("aria-selected", name === type ? "true" : "false");
+      tabs[name].tabIndex = name === type ? 0 : -1;
+      document.getElementById("panel-" + name).hidden = name !== type;
+    });
+    measure();
+    if (byHand) {
+      changed();
+    }
+  }
+
+  function offer(given) {
+    types = ["card", "konbini"].filter(function (type) {
+      return (given || ["card"]).indexOf(type) >= 0;
+    });
+    Object.keys(tabs).forEach(function (name) {
+      tabs[name].hidden = types.indexOf(name) < 0;
+      document.getElementById("panel-" + name).setAttribute("role", types.length > 1 ? "tabpanel" : "group");
+      document.getElementById("panel-" + name).setAttribute("aria-labelledby", "tab-" + name);
+    });
+    tabs.card.parentNode.hidden = types.length < 2;
+    var before = chosen;
+    choose(types.indexOf(chosen) < 0 ? types[0] : chosen, false);
+    if (before !== chosen) {
+      changed();
+    }
+  }
+
+  /* Which details the shop brings itself, and what it already knows. */
+  function collect(wish, known) {
+    var billing = (wish || {}).billingDetails;
+    PANELS.konbini.forEach(function (name) {
+      asked[name] = billing !== "never" && !(billing && billing[name] === "never");
+      fields[name].closest(".field").hidden = !asked[name];
+      if (asked[name] && !fields[name].value && known && known.billingDetails && known.billingDetails[name]) {
+        fields[name].value = String(known.billingDetails[name]);
+      }
+    });
+  }
+
+  Object.keys(tabs).forEach(function (name) {
+    tabs[name].addEventListener("click", function () {
+      if (chosen !== name) {
+        choose(name, true);
+      }
+    });
+    tabs[name].addEventListener("keydown", function (event) {
+      if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+        event.preventDefault();
+        var other = name === "card" ? "konbini" : "card";
+        choose(other, true);
+        tabs[other].focus();
+      }
+    });
+  });
 
   window.addEventListener("message", function (event) {
     if (event.source !== window.parent || event.origin !== shop || !event.data || event.data.rehearsal !== "to-frame") {
@@ -373,6 +504,10 @@
       key = String(message.key);
       dress(message.appearance);
       enable(!!message.readOnly);
+      collect(message.fields, message.defaultValues);
+      offer(message.types);
+    } else if (message.type === "types") {
+      offer(message.types);
     } else if (message.type === "appearance") {
       dress(message.appearance);
     } else if (message.type === "options") {
@@ -382,7 +517,7 @@
     } else if (message.type === "token") {
       token(message.params || {}).then(reply);
     } else if (message.type === "focus") {
-      fields.number.focus();
+      fields[PANELS[chosen][0]].focus();
     } else if (message.type === "blur") {
       document.activeElement.blur();
     } else if (message.type === "clear") {

@@ -17,16 +17,18 @@
 
   var WORDS = {
     en: {
-      frame: "Secure card payment input frame",
+      frame: "Secure payment input frame",
       challenge: "Your bank's confirmation",
+      voucher: "How to pay at a convenience store",
       cancel: "Cancel",
       offline: "We could not reach the payment service. Please check your connection and try again.",
       failed:
         "We are unable to authenticate your payment method. Please choose a different payment method and try again.",
     },
     ja: {
-      frame: "カード情報の安全な入力欄",
+      frame: "お支払い情報の安全な入力欄",
       challenge: "カード会社による本人確認",
+      voucher: "コンビニでのお支払い方法",
       cancel: "キャンセル",
       offline: "決済サービスに接続できませんでした。通信環境をご確認のうえ、もう一度お試しください。",
       failed: "本人確認ができませんでした。別のお支払い方法をお選びのうえ、もう一度お試しください。",
@@ -199,6 +201,9 @@
           key: this._elements._stripe._key,
           appearance: plain(this._elements._options.appearance),
           readOnly: !!this._options.readOnly,
+          types: this._elements._types(),
+          fields: plain(this._options.fields),
+          defaultValues: plain(this._options.defaultValues),
         },
         this._elements._stripe._origin
       );
@@ -220,7 +225,7 @@
         empty: !!message.empty,
         complete: !!message.complete,
         collapsed: false,
-        value: { type: "card" },
+        value: { type: message.method === "konbini" ? "konbini" : "card" },
       });
     } else if (message.type === "focus" || message.type === "blur") {
       this._emit(message.type, { elementType: "payment" });
@@ -263,11 +268,20 @@
       throw IntegrationError("elements() needs currency in lower case, for instance 'jpy'.");
     }
     var allowed = options.allowedPaymentMethodTypes;
-    if (allowed && allowed.indexOf("card") < 0) {
-      throw IntegrationError("The rehearsal's payment element offers cards; allowedPaymentMethodTypes leaves them out.");
+    if (allowed && allowed.indexOf("card") < 0 && allowed.indexOf("konbini") < 0) {
+      throw IntegrationError("The rehearsal's payment element offers card and konbini; allowedPaymentMethodTypes leaves both out.");
     }
     return options;
   }
+
+  /* The kinds of payment that fit: konbini takes 120 to 300,000 yen, and only when it is asked for. */
+  Elements.prototype._types = function () {
+    var allowed = this._options.allowedPaymentMethodTypes || ["card"];
+    var amount = this._options.amount;
+    return allowed.filter(function (type) {
+      return type === "card" || (type === "konbini" && amount >= 120 && amount <= 300000);
+    });
+  };
 
   Elements.prototype.create = function (type, options) {
     if (type !== "payment") {
@@ -290,6 +304,9 @@
 
   Elements.prototype.update = function (options) {
     this._options = check(Object.assign({}, this._options, options));
+    if (this._payment && ("amount" in options || "allowedPaymentMethodTypes" in options)) {
+      this._payment._tell({ type: "types", types: this._types() });
+    }
     if (this._payment && options.appearance) {
       this._payment._tell({ type: "appearance", appearance: plain(options.appearance) });
     }
@@ -377,6 +394,11 @@
         window.location.assign(intent.next_action.redirect_to_url.url);
         return new Promise(function () {});
       }
+      if (intent.next_action.type === "konbini_display_details") {
+        return self._voucher(intent.next_action.konbini_display_details.hosted_voucher_url).then(function () {
+          return self.retrievePaymentIntent(clientSecret);
+        });
+      }
       return self._challenge(intent.next_action.use_stripe_sdk.stripe_js).then(function () {
         return self.retrievePaymentIntent(clientSecret).then(function (after) {
           return outcome(after, language(self._locale));
@@ -404,45 +426,60 @@
 
   /* Shows the bank's question in a dialog over the page, and promises that it is over. */
   StripeObject.prototype._challenge = function (url) {
+    return this._dialog(url, "challenge", "440px", "520px", "challenge-over", function (frame, base) {
+      // Escape means what the page's own cancel button means; the frame then answers for the customer.
+      frame.contentWindow.postMessage({ rehearsal: "challenge-cancel" }, base);
+    });
+  };
+
+  /* Shows the codes for the till in a dialog, and promises that the customer closed it. */
+  StripeObject.prototype._voucher = function (url) {
+    return this._dialog(url, "voucher", "600px", "860px", "voucher-closed", null);
+  };
+
+  StripeObject.prototype._dialog = function (url, name, width, height, over, escape) {
     var base = this._origin;
     var lang = language(this._locale);
     if (new URL(url).origin !== base) {
-      return Promise.reject(IntegrationError("The question of the bank is not served by the rehearsal."));
+      return Promise.reject(IntegrationError("This page is not served by the rehearsal."));
     }
     return new Promise(function (resolve) {
       var dialog = document.createElement("dialog");
       var frame = document.createElement("iframe");
-      dialog.setAttribute("aria-label", WORDS[lang].challenge);
+      dialog.setAttribute("aria-label", WORDS[lang][name]);
       style(dialog, {
         padding: "0",
         border: "0",
         borderRadius: "14px",
-        width: "min(440px, calc(100vw - 24px))",
+        width: "min(" + width + ", calc(100vw - 24px))",
         maxWidth: "none",
         background: "#fff",
         boxShadow: "0 20px 60px rgba(0,0,0,.35)",
         overflow: "hidden",
       });
-      style(frame, { border: "0", display: "block", width: "100%", height: "min(520px, calc(100vh - 48px))" });
-      frame.title = WORDS[lang].challenge;
+      style(frame, { border: "0", display: "block", width: "100%", height: "min(" + height + ", calc(100vh - 48px))" });
+      frame.title = WORDS[lang][name];
       frame.src = url + "?locale=" + lang + "&origin=" + encodeURIComponent(window.location.origin);
       dialog.appendChild(frame);
 
+      function done() {
+        window.removeEventListener("message", hear);
+        dialog.close();
+        dialog.remove();
+        resolve();
+      }
       function hear(event) {
-        if (event.source !== frame.contentWindow || event.origin !== base || !event.data) {
-          return;
-        }
-        if (event.data.rehearsal === "challenge-over") {
-          window.removeEventListener("message", hear);
-          dialog.close();
-          dialog.remove();
-          resolve();
+        if (event.source === frame.contentWindow && event.origin === base && event.data && event.data.rehearsal === over) {
+          done();
         }
       }
-      // Escape means what the page's own cancel button means; the frame then answers for the customer.
       dialog.addEventListener("cancel", function (event) {
         event.preventDefault();
-        frame.contentWindow.postMessage({ rehearsal: "challenge-cancel" }, base);
+        if (escape) {
+          escape(frame, base);
+        } else {
+          done();
+        }
       });
       window.addEventListener("message", hear);
       document.body.appendChild(dialog);

@@ -13,6 +13,7 @@ from rehearsal.call import Call
 from rehearsal.cards import CARDS, Card
 from rehearsal.errors import ApiError
 from rehearsal.markup import Html, html, join
+from rehearsal.panel import money
 from rehearsal.panel.layout import (
     back_to,
     badge,
@@ -35,25 +36,27 @@ from rehearsal.three_d_secure import open_challenge
 
 def routes(rehearsal: Rehearsal) -> list[Route]:
     async def listing(request: Request) -> Response:
+        rehearsal.run_due()
         rows: list[list[object]] = [
             [
                 moment(intent["created"]),
                 yen(intent["amount"]),
                 status_badge(intent["status"]),
-                _card(rehearsal, intent),
+                _means(rehearsal, intent),
                 intent["metadata"].get("order") or intent["description"] or "–",
                 link(f"/payments/{intent['id']}", code(intent["id"])),
             ]
             for intent in rehearsal.rows("payment_intents", 200)
         ]
         body = table(
-            ("Made", "Amount", "Status", "Card", "Order", "PaymentIntent"),
+            ("Made", "Amount", "Status", "Paid with", "Order", "PaymentIntent"),
             rows,
             "No payment yet. Buy something in the shop with one of the cards to try.",
         )
         return page("Payments", body, "/")
 
     async def one(request: Request) -> Response:
+        rehearsal.run_due()
         intent = rehearsal.find("payment_intents", request.path_params["id"])
         if intent is None:
             return not_found("payment", "/")
@@ -93,14 +96,37 @@ def routes(rehearsal: Rehearsal) -> list[Route]:
             "<p class=lead>Any expiry date in the future and any three digits as security code (four for American "
             "Express). The numbers are those of Stripe's documentation.</p>"
         )
+        konbini_words = table(
+            ("Confirmation number", "or mail", "What happens"),
+            [[code(number), code(mail) if mail else "–", what] for number, mail, what in _KONBINI],
+            "",
+        )
+        parts.append(
+            html(
+                "<h2>Konbini</h2><p class=lead>The customer's phone number is the confirmation number; the number wins "
+                "over the mail. Any other voucher waits until it is paid here, on the payment's page.</p>{}",
+                konbini_words,
+            )
+        )
         return page("Cards to try", join([lead, *parts]), "/cards")
 
     return [
         Route("/", listing),
         Route("/payments/{id}", one),
         Route("/payments/{id}/answer", guarded(answer), methods=["POST"]),
+        *money.routes(rehearsal),
         Route("/cards", cards),
     ]
+
+
+_KONBINI = (
+    ("11111111110", "", "Paid after 3 minutes"),
+    ("22222222220", "…succeed_immediately@", "Paid at once"),
+    ("33333333330", "…expire_immediately@", "Expires at once"),
+    ("44444444440", "…expire_with_delay@", "Expires after 3 minutes"),
+    ("55555555550", "…fill_never@", "Never paid, expires in its time"),
+    ("01234567890", "", "The number is rejected"),
+)
 
 
 def _story(rehearsal: Rehearsal, intent: Json) -> Html:
@@ -110,7 +136,7 @@ def _story(rehearsal: Rehearsal, intent: Json) -> Html:
         facts(
             [
                 ("Made", moment(intent["created"])),
-                ("Card", _card(rehearsal, intent)),
+                ("Paid with", _means(rehearsal, intent)),
                 ("Description", intent["description"]),
                 ("Received", yen(intent["amount_received"]) if intent["amount_received"] else None),
                 ("Canceled", moment(intent["canceled_at"]) if intent["canceled_at"] else None),
@@ -140,27 +166,10 @@ def _story(rehearsal: Rehearsal, intent: Json) -> Html:
                 button(f"/payments/{id}/answer", "Fail", "danger", passed="no"),
             )
         )
+    parts += money.waiting(rehearsal, intent)
     charges = [row for row in rehearsal.rows("charges", 5000) if row["payment_intent"] == id]
+    parts += money.moved(rehearsal, intent, charges)
     events = [row for row in rehearsal.rows("events", 5000) if _about(row) == id]
-    parts.append(
-        html(
-            "<h2>Charges</h2>{}",
-            table(
-                ("Made", "Amount", "Status", "Why", "Charge"),
-                [
-                    [
-                        moment(row["created"]),
-                        yen(row["amount"]),
-                        status_badge(row["status"]),
-                        row["outcome"]["reason"] or row["outcome"]["seller_message"],
-                        code(row["id"]),
-                    ]
-                    for row in charges
-                ],
-                "No money was asked for yet.",
-            ),
-        )
-    )
     parts.append(
         html(
             "<h2>Events</h2>{}",
@@ -186,12 +195,14 @@ def _about(event: Json) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _card(rehearsal: Rehearsal, intent: Json) -> Html:
+def _means(rehearsal: Rehearsal, intent: Json) -> Html:
     method = rehearsal.find("payment_methods", intent["payment_method"] or "")
     if method is None:
         method = (intent["last_payment_error"] or {}).get("payment_method")
     if method is None:
         return Html("–")
+    if method["type"] != "card":
+        return Html(method["type"])
     card = method["card"]
     return html("{} •••• {}", card["brand"], card["last4"])
 
@@ -201,6 +212,8 @@ def _group(card: Card) -> str:
         return "3-D Secure"
     if card.risk != "normal" or "check" in card.title:
         return "Radar and checks"
+    if card.refund != "at_once" or card.afterwards:
+        return "Refunds and disputes"
     return "Declined" if card.decline else "Succeeds"
 
 

@@ -16,10 +16,13 @@ PAGE = """<!doctype html>
 window.events = [];
 const stripe = Stripe("{key}", {{ locale: "{lang}" }});
 const elements = stripe.elements({{ mode: "payment", amount: 5400, currency: "jpy",
-  allowedPaymentMethodTypes: ["card"], appearance: {{ variables: {{ colorPrimary: "#7a3b12" }} }} }});
-const payment = elements.create("payment", {{}});
+  allowedPaymentMethodTypes: {types}, appearance: {{ variables: {{ colorPrimary: "#7a3b12" }} }} }});
+const payment = elements.create("payment", {options});
 payment.on("ready", () => window.events.push("ready"));
-payment.on("change", (e) => window.events.push(e.complete ? "complete" : "incomplete"));
+payment.on("change", (e) => {{
+  window.events.push(e.complete ? "complete" : "incomplete");
+  window.chosen = e.value.type;
+}});
 payment.on("loaderror", () => window.events.push("loaderror"));
 payment.mount("#payment");
 const say = (x) => {{ document.getElementById("said").textContent = JSON.stringify(x); }};
@@ -28,10 +31,11 @@ document.getElementById("pay").addEventListener("click", async () => {{
   if (checked.error) return say({{ step: "submit", ...checked.error }});
   const made = await stripe.createConfirmationToken({{ elements, params: {{
     return_url: location.origin + "/back",
-    payment_method_data: {{ billing_details: {{ name: "届 花子", email: "h@example.com" }} }} }} }});
+    payment_method_data: {{ billing_details: {billing} }} }} }});
   if (made.error) return say({{ step: "token", ...made.error }});
   const made_of = made.confirmationToken;
-  say({{ step: "token", id: made_of.id, last4: made_of.payment_method_preview.card.last4 }});
+  const preview = made_of.payment_method_preview;
+  say({{ step: "token", id: made_of.id, type: preview.type, last4: preview.card && preview.card.last4 }});
 }});
 window.next = async (secret) => {{
   const result = await stripe.handleNextAction({{ clientSecret: secret }});
@@ -44,8 +48,18 @@ window.next = async (secret) => {{
 class ShopPage:
     """Serves the page until it is closed; `origin` is the rehearsal's."""
 
-    def __init__(self, rehearsal_origin: str, key: str, lang: str = "ja") -> None:
-        body = PAGE.format(origin=rehearsal_origin, key=key, lang=lang).encode()
+    def __init__(
+        self,
+        rehearsal_origin: str,
+        key: str,
+        lang: str = "ja",
+        types: str = '["card"]',
+        options: str = "{}",
+        billing: str = '{ name: "届 花子", email: "h@example.com" }',
+    ) -> None:
+        body = PAGE.format(
+            origin=rehearsal_origin, key=key, lang=lang, types=types, options=options, billing=billing
+        ).encode()
         policy = (
             f"default-src 'none'; script-src {rehearsal_origin} 'nonce-abc'; frame-src {rehearsal_origin}; "
             f"connect-src {rehearsal_origin}; style-src 'nonce-abc'; base-uri 'none'; form-action 'self'"

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.rehearsal.served import Served
 from tests.rehearsal.shop_page import ShopPage
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +22,11 @@ def served() -> Iterator[Served]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not os.path.exists(CHROMIUM):
-        pytest.fail(f"there is no {CHROMIUM}; install Debian's chromium")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield launched
-        launched.close()
-
-
 @pytest.fixture(params=[("ja", 390), ("en", 1280)], ids=["ja-phone", "en-desktop"])
-def page(request: pytest.FixtureRequest, browser: Browser, served: Served) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, chromium: Browser, served: Served) -> Iterator[Page]:
     lang, width = request.param
     shop = ShopPage(served.url, "pk_test_rehearsal", lang)
-    opened = browser.new_page(viewport={"width": width, "height": 800})
+    opened = chromium.new_page(viewport={"width": width, "height": 800})
     said: list[str] = []
     opened.on("console", lambda message: said.append(message.text))
     opened.on("pageerror", lambda error: said.append(str(error)))
