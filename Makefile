@@ -13,8 +13,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # A person's own settings for Python must not reach into the shop's.
-unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
-export DJANGO_SETTINGS_MODULE := todoku.settings
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP DJANGO_SETTINGS_MODULE
 
 .PHONY: help run test check bench words lock clean
 

@@ -21,14 +21,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 def free_port() -> int:
@@ -99,8 +94,6 @@ class OpenShop:
 @pytest.fixture(scope="session")
 def open_shop() -> Iterator[OpenShop]:
     """One open shop for all browser tests."""
-    if not Path(CHROMIUM).exists():
-        pytest.fail("these tests need Debian's chromium (.ci/run installs it)")
     home = Path(tempfile.mkdtemp(prefix="todoku-"))
     port = free_port()
     environment = {
@@ -141,15 +134,6 @@ def _wait_open(process: subprocess.Popen[bytes], url: str, home: Path) -> None:
                 return
         time.sleep(0.3)
     raise AssertionError(f"the shop did not open: {(home / 'said.txt').read_text()}")
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a screen."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -380,15 +380,15 @@ def _string(name: str, body: dict[str, Any], field_name: str) -> str:
 def _number(
     name: str, body: dict[str, Any], field_name: str, default: float | None, *, least: float, whole: bool = False
 ) -> float | None:
-    value = body.get(field_name, default)
-    if value is None:
-        return None
+    if field_name not in body:
+        return default
+    value = body[field_name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= _MOST or (
         whole and not isinstance(value, int)
     ):
         kind = "whole number" if whole else "number"
         raise DefinitionRefused(name, f"{field_name} must be a {kind} from {least:g} to {_MOST}")
-    return value
+    return float(value) if isinstance(value, float) else value
 
 
 def _result_path(name: str, body: dict[str, Any]) -> str | None:
