@@ -74,3 +74,20 @@ def test_no_row_of_the_database_is_quoted_in_a_case_or_a_log() -> None:
         ["IntegrityError: new row violates a check\nDETAIL:  Failing row contains (hanako@example.com)\n"]
     )
     assert told == "IntegrityError: new row violates a check"
+
+
+def test_a_knock_ends_the_wait_for_the_next_try(rehearsal: Rehearsal, crab: Product) -> None:
+    from rehearsal.faults import Fault
+    from todoku.engines import engine
+
+    order = shop.order_one(rehearsal, crab)
+    rehearsal.faults.set(Fault("drop_before", path="*/confirm", times=3))
+    shop.work_off(hurry=False)
+    assert Order.objects.get(pk=order.pk).status == Status.PLACED
+    assert shop.waiting_jobs() == 1
+
+    engine.play("checkout", order, knock="webhook")
+    shop.work_off(hurry=False)
+
+    assert Order.objects.get(pk=order.pk).status == Status.COMPLETE
+    assert len(shop.charges(rehearsal)) == 1

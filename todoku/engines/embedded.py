@@ -39,6 +39,8 @@ class Embedded:
 
     def play(self, flow: str, order: Order, *, knock: str, who: str = "") -> Execution | None:
         """Enqueue a play in the caller's transaction; see the port."""
+        from todoku.engines import jobs
+
         if knock not in ("press", "resume") and not _worth_playing(order):
             return None
         # Nothing below fails half-way: no savepoint is needed inside the caller's transaction.
@@ -51,6 +53,8 @@ class Embedded:
                 if Execution.objects.filter(order=order, flow=flow, status=State.RUNNING).update(
                     knocked_at=timezone.now()
                 ):
+                    # It may be waiting for its next try: there may be news, so it need not wait any longer.
+                    jobs.hasten(order.pk)
                     return None
         raise AssertionError("a play can neither be started nor be found")
 
