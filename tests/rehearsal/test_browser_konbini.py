@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.rehearsal.served import Served, eventually
 from tests.rehearsal.shop_page import ShopPage
-from tests.rehearsal.test_browser import browser, said, served  # noqa: F401  # fixtures
+from tests.rehearsal.test_browser import said, served  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.browser
 
@@ -35,10 +35,10 @@ WORDS = {
 
 
 @pytest.fixture(params=[("ja", 390), ("en", 1280)], ids=["ja-phone", "en-desktop"])
-def page(request: pytest.FixtureRequest, browser: Browser, served: Served) -> Iterator[Page]:  # noqa: F811
+def page(request: pytest.FixtureRequest, chromium: Browser, served: Served) -> Iterator[Page]:  # noqa: F811
     lang, width = request.param
     shop = ShopPage(served.url, "pk_test_rehearsal", lang, types='["card", "konbini"]', billing="{}")
-    opened = browser.new_page(viewport={"width": width, "height": 900})
+    opened = chromium.new_page(viewport={"width": width, "height": 900})
     said: list[str] = []
     opened.on("console", lambda message: said.append(message.text))
     opened.on("pageerror", lambda error: said.append(str(error)))
@@ -170,7 +170,7 @@ def test_the_panel_s_clock_expires_a_voucher(page: Page, served: Served) -> None
     eventually(lambda: served.client().v1.payment_intents.retrieve(id).status == "requires_payment_method")
 
 
-def test_a_shop_that_knows_its_customer_shows_no_fields_for_it(browser: Browser, served: Served) -> None:  # noqa: F811
+def test_a_shop_that_knows_its_customer_shows_no_fields_for_it(chromium: Browser, served: Served) -> None:  # noqa: F811
     shop = ShopPage(
         served.url,
         "pk_test_rehearsal",
@@ -178,7 +178,7 @@ def test_a_shop_that_knows_its_customer_shows_no_fields_for_it(browser: Browser,
         types='["konbini"]',
         options='{ fields: { billingDetails: "never" } }',
     )
-    page = browser.new_page()
+    page = chromium.new_page()
     page.goto(shop.url)
     form = page.frame_locator("#payment iframe")
     form.locator("#konbini-hint").wait_for()
