@@ -205,6 +205,8 @@ class Rehearsal:
             kind = fault["kind"]
             if kind == "rate_limit":
                 raise errors.rate_limited()
+            if kind == "lock_timeout":
+                raise errors.locked(path_id or request.path)
             if kind == "conflict":
                 raise errors.key_in_use(key or "none")
             if kind == "drop_before":
@@ -249,6 +251,8 @@ class Rehearsal:
         try:
             if fault in ("error_before", "error_before_unkept"):
                 raise errors.broken(stored=fault == "error_before")
+            if fault == "not_available":
+                raise errors.not_available()
             body = route.action(call)
             if "expand" in call.params:
                 body = expand.expanded(self.store, body, call.params["expand"], self.clock.second())

@@ -123,6 +123,15 @@ def locked(id: str) -> ApiError:
     )
 
 
+def not_available() -> ApiError:
+    """The network behind a kind of payment is down; konbini names this one in its documentation."""
+    return invalid(
+        "The payment method is not available at the moment. Invite your customer to use another one or to try again "
+        "later.",
+        code="payment_method_not_available",
+    )
+
+
 def key_in_use(key: str) -> ApiError:
     return ApiError(
         409,

@@ -7,7 +7,9 @@ The kinds, told from the caller's side:
 * `error_before`  500 and nothing was done; kept under the key, so a repeat gets 500 again
 * `error_after`   500 although it was done; kept under the key as well
 * `rate_limit`    429, nothing was done, not kept
+* `lock_timeout`  429 `lock_timeout`, something else is at work on the object, nothing was done, not kept
 * `conflict`      409 `idempotency_key_in_use`, nothing was done, not kept
+* `not_available` 400 `payment_method_not_available`, the konbini network is down, nothing was done; kept
 * `slow_before`   waits `seconds`, then does it
 * `slow_after`    does it, then waits `seconds` before it answers
 * `malformed`     it was done, the answer is 200 with JSON that breaks off
@@ -34,7 +36,9 @@ FaultKind = Literal[
     "error_before",
     "error_after",
     "rate_limit",
+    "lock_timeout",
     "conflict",
+    "not_available",
     "slow_before",
     "slow_after",
     "malformed",
@@ -53,6 +57,7 @@ _ONLY_WHEN_EXECUTED = (
     "error_after",
     "error_before_unkept",
     "error_after_unkept",
+    "not_available",
     "processing",
 )
 

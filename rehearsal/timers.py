@@ -36,7 +36,7 @@ class Timers:
         id = f"{kind}:{subject}"
         self._rehearsal.store.put(_TABLE, id, {"id": id, "kind": kind, "subject": subject, "at": at})
         self._push(at, id)
-        if self._thread is not None:
+        if self._thread is not None and self._heap[0][2] == id:
             self._wake.notify_all()
 
     def clear(self, kind: str, subject: str) -> None:
@@ -92,8 +92,9 @@ class Timers:
                     return
                 self._rehearsal.run_due()
                 at = self.next_due()
-                # A look once a minute, should the machine have slept meanwhile.
-                self._wake.wait(60.0 if at is None else min(60.0, max(0.0, at - self._rehearsal.clock.now())))
+                # A look once a minute, should the machine have slept meanwhile; and not one for each of a crowd.
+                wait = 60.0 if at is None else at - self._rehearsal.clock.now()
+                self._wake.wait(min(60.0, max(0.02, wait)))
 
     def _push(self, at: float, id: str) -> None:
         self._number += 1

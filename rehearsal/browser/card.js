@@ -265,11 +265,14 @@
       moveOn(name, erasing);
     });
     input.addEventListener("blur", function () {
-      // While it is being typed nothing is wrong yet; once it is left behind, say what is.
-      if (input.value) {
-        var wrong = checks[name]();
-        show(name, wrong ? wrong[1] : "");
-      }
+      // While it is being typed nothing is wrong yet; once it is left behind, say what is. A moment later, so
+      // that the button which took the focus is not moved away under the finger that presses it.
+      window.setTimeout(function () {
+        if (input.value && document.activeElement !== input) {
+          var wrong = checks[name]();
+          show(name, wrong ? wrong[1] : "");
+        }
+      }, 250);
       tell({ type: "blur" });
     });
     input.addEventListener("focus", function () {

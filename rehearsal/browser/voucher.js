@@ -8,7 +8,8 @@
     close.addEventListener("click", function () {
       window.parent.postMessage({ rehearsal: "voucher-closed" }, shop);
     });
-    close.focus();
+    document.body.classList.add("framed");
+    close.focus({ preventScroll: true });
   }
   document.getElementById("print").addEventListener("click", function () {
     window.print();

@@ -174,7 +174,11 @@ def moved(rehearsal: Rehearsal, intent: Json, charges: list[Json]) -> list[Html]
     if doing:
         parts.append(
             html(
-                "<section><h2>As in Stripe's Dashboard, and as the card's owner</h2>{}</section>", join(doing)
+                "<section><h2>{}</h2>{}</section>",
+                "As in Stripe's Dashboard, and as the card's owner"
+                if len(doing) > 1
+                else "As in Stripe's Dashboard",
+                join(doing),
             )
         )
     if refunds:
