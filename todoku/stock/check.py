@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db import connection
+
 from todoku.cart.models import Line
 from todoku.catalog.models import Product
-from todoku.stock.models import Level
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class Short:
 def short(lines: Iterable[Line]) -> list[Short]:
     """Name the lines that the stock cannot serve now, with how many remain of each. One query when all is well."""
     wanted = {line.product_id: line.quantity for line in lines}
-    on_hand = dict(Level.objects.filter(product_id__in=list(wanted)).values_list("product_id", "on_hand"))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT product_id, on_hand FROM stock_level WHERE product_id = ANY(%s)", [list(wanted)])
+        on_hand = dict(cursor.fetchall())
     missing = {product: max(0, on_hand.get(product, 0)) for product, n in wanted.items() if on_hand.get(product, 0) < n}
     if not missing:
         return []

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import messages
-from django.db.models import OuterRef, Subquery
+from django.db import connection
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from todoku.cart.models import Cart
 from todoku.order import links
-from todoku.order.models import Order, Status
+from todoku.order.models import Status
 from todoku.order.place import in_payment
 from todoku.order.rules import PAID
 from todoku.quote.models import Draft
 from todoku.storefront import shopper
 from todoku.storefront.page import SeeOther, go
+
+_M = TypeVar("_M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,32 @@ class Holding:
     setback: dict[str, Any] | None
 
 
+def _columns(of: str, model: type[Model]) -> str:
+    return ", ".join(f"{of}.{field.column}" for field in model._meta.concrete_fields)
+
+
+def _row(model: type[_M], values: Sequence[Any]) -> _M:
+    return model.from_db("default", [field.attname for field in model._meta.concrete_fields], values)
+
+
+# Six pages of every checkout ask this; written out it costs a fifth of what putting it together each time does.
+_STATEMENT = f"""
+    SELECT {_columns("cart", Cart)}, {_columns("draft", Draft)},
+           EXISTS (SELECT FROM order_order WHERE cart_id = cart.id AND status = ANY(%(being_paid)s)),
+           unpaid.quote_id, unpaid.setback::text
+      FROM cart_cart AS cart
+      LEFT JOIN quote_draft AS draft ON draft.cart_id = cart.id
+      LEFT JOIN LATERAL (
+           SELECT quote_id, setback FROM order_order
+            WHERE cart_id = cart.id AND status = %(not_paid)s AND withdrawn_at IS NULL
+            ORDER BY id DESC LIMIT 1
+      ) AS unpaid ON true
+     WHERE cart.shopper = %(shopper)s AND cart.closed_at IS NULL
+"""  # noqa: S608 - made of the models' own column names
+_CART, _DRAFT = len(Cart._meta.concrete_fields), len(Draft._meta.concrete_fields)
+_BEING_PAID = [str(status) for status in (Status.PLACED, *sorted(PAID))]
+
+
 def hold(request: HttpRequest) -> Holding | SeeOther | None:
     """Find the shopper's open cart.
 
@@ -41,23 +72,20 @@ def hold(request: HttpRequest) -> Holding | SeeOther | None:
     name = shopper.recognise(request)
     if not name:
         return None
-    orders = Order.objects.filter(cart=OuterRef("pk")).order_by("-id")
-    unpaid = orders.filter(status=Status.NOT_PAID, withdrawn_at=None)
-    cart = (
-        Cart.objects.select_related("draft")
-        .annotate(
-            being_paid=Subquery(orders.filter(status__in=[Status.PLACED, *PAID]).values("pk")[:1]),
-            unpaid_quote=Subquery(unpaid.values("quote_id")[:1]),
-            setback=Subquery(unpaid.values("setback")[:1]),
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _STATEMENT, {"shopper": name, "being_paid": _BEING_PAID, "not_paid": str(Status.NOT_PAID)}
         )
-        .filter(shopper=name, closed_at=None)
-        .first()
-    )
-    if cart is None:
+        row = cursor.fetchone()
+    if row is None:
         return None
-    if cart.being_paid is not None:
+    cart = _row(Cart, row[:_CART])
+    drafted = row[_CART : _CART + _DRAFT]
+    draft = _row(Draft, drafted) if drafted[0] is not None else None
+    being_paid, unpaid_quote, setback = row[_CART + _DRAFT :]
+    if being_paid:
         order = in_payment(cart)
         if order is not None:
             messages.info(request, _("An order from this cart is being paid already. Here is how it stands."))
             return go("storefront:order", links.token(order))
-    return Holding(cart, getattr(cart, "draft", None), cart.unpaid_quote, cart.setback)
+    return Holding(cart, draft, unpaid_quote, json.loads(setback) if setback else None)
