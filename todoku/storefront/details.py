@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django import forms
@@ -76,7 +77,13 @@ def prefecture_choices() -> list[tuple[str, str]]:
 
 def day_choices() -> list[tuple[str, str]]:
     """List the days a shopper may wish for, with their weekdays."""
-    return [("", _("As soon as possible")), *((d.isoformat(), spoken_day(d)) for d in days())]
+    return _day_choices(timezone.localdate(), get_language() or "ja")
+
+
+@lru_cache(maxsize=8)
+def _day_choices(today: date, language: str) -> list[tuple[str, str]]:
+    # Spoken once a day in each language.
+    return [("", _("As soon as possible")), *((day.isoformat(), spoken_day(day)) for day in days())]
 
 
 def days() -> list[date]:

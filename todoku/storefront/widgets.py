@@ -6,6 +6,7 @@ what the details page cost.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from django import forms
@@ -31,12 +32,18 @@ class PlainSelect(forms.Select):
 
     def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
         """Write the choice, with what was chosen."""
-        chosen = "" if value is None else str(value)
-        options = format_html_join(
-            "",
-            "<option value=\"{}\"{}>{}</option>",
-            ((code, SafeString(" selected") if str(code) == chosen else "", label) for code, label in self.choices),
+        options = _options(
+            tuple((str(code), str(label)) for code, label in self.choices), "" if value is None else str(value)
         )
         return format_html(
             "<select{}>{}</select>", flatatt({"name": name, **self.build_attrs(self.attrs, attrs)}), options
         )
+
+
+@lru_cache(maxsize=512)
+def _options(choices: tuple[tuple[str, str], ...], chosen: str) -> SafeString:
+    return format_html_join(
+        "",
+        '<option value="{}"{}>{}</option>',
+        ((code, SafeString(" selected") if code == chosen else "", label) for code, label in choices),
+    )
