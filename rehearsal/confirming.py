@@ -77,6 +77,12 @@ def confirm_intent(call: Call, intent: Json) -> Json:
     konbini.check_voidable(call, intent, "confirm")
     if preview["type"] == "konbini":
         konbini.check_confirm({**intent, **changes}, preview, number)
+        if params.get("error_on_requires_action"):
+            raise invalid(
+                "This payment required an action of the customer, but `error_on_requires_action` was set.",
+                code="payment_intent_action_required",
+                payment_intent=intent,
+            )
     # From here on nothing is refused any more, so things may change.
     if "confirmation_token" in params:
         confirmation_tokens.use(call, params["confirmation_token"], intent["id"])

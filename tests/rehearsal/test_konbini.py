@@ -398,6 +398,21 @@ def test_a_lost_answer_leaves_a_voucher_that_a_look_finds(
     assert again.next_action.konbini_display_details.hosted_voucher_url == seen.hosted_voucher_url
 
 
+def test_who_wants_no_action_cannot_have_konbini(client: stripe.StripeClient) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        client.v1.payment_intents.create(
+            {
+                "amount": 5400,
+                "currency": "jpy",
+                "allowed_payment_method_types": ["konbini"],
+                "confirm": True,
+                "error_on_requires_action": True,
+                "payment_method_data": billing(),  # type: ignore[typeddict-item]
+            }
+        )
+    assert caught.value.code == "payment_intent_action_required"
+
+
 def test_konbini_cannot_be_kept_for_later(client: stripe.StripeClient, place: Place) -> None:
     method = client.v1.payment_intents.retrieve(place().id).payment_method
     customer = client.v1.customers.create({"name": "届 花子"})
