@@ -10,6 +10,7 @@ from typing import Any
 
 from rehearsal import konbini, lists, payment_methods, three_d_secure
 from rehearsal.call import Call
+from rehearsal.cards import Card
 from rehearsal.errors import ApiError, forbidden, invalid, malformed, missing
 from rehearsal.params import (
     CREATED,
@@ -181,6 +182,7 @@ def create(call: Call) -> Json:
             param="automatic_payment_methods[enabled]",
             code="parameter_missing",
         )
+    given = None if params.get("confirm") else _given_method(call, types)
     id = call.new_id("pi")
     # Without any of the parameters that narrow the kinds, the Dashboard's settings decide.
     if automatic is None and params.get("allowed_payment_method_types") is None:
@@ -240,7 +242,7 @@ def create(call: Call) -> Json:
         from rehearsal import confirming
 
         return confirming.confirm_intent(call, intent)
-    return _with_method(call, intent)
+    return _with_method(call, intent, given)
 
 
 def retrieve(call: Call) -> Json:
@@ -324,6 +326,7 @@ def update(call: Call) -> Json:
     )
     if "payment_method_options" in params or types != intent["payment_method_types"]:
         changes["payment_method_options"] = _options(intent["payment_method_options"], params, types)
+    given = _given_method(call, types)
     if new_voucher:
         konbini.void(call, intent)
         changes.update(status="requires_confirmation", next_action=None)
@@ -333,7 +336,7 @@ def update(call: Call) -> Json:
         # A customer must not authenticate one amount and pay another.
         three_d_secure.void(call, intent)
         changes.update(status="requires_confirmation", next_action=None)
-    return _with_method(call, call.store.change("payment_intents", intent["id"], **changes))
+    return _with_method(call, call.store.change("payment_intents", intent["id"], **changes), given)
 
 
 def cancel(call: Call) -> Json:
@@ -444,19 +447,24 @@ def _check_common(call: Call, params: Json) -> None:
         raise malformed("You may only specify one of these parameters: payment_method, payment_method_data.")
 
 
-def _with_method(call: Call, intent: Json) -> Json:
-    """Puts a payment method given with create or update onto the intent, which then waits to be confirmed."""
+def _given_method(call: Call, types: list[str]) -> tuple[Json, Card | None] | None:
+    """Reads a payment method given with create or update, before anything is changed."""
     params = call.params
     if "payment_method" in params:
-        preview, card = payment_methods.preview_of_name(call, params["payment_method"], "payment_method")
+        given = payment_methods.preview_of_name(call, params["payment_method"], "payment_method")
     elif "payment_method_data" in params:
-        preview, card = payment_methods.preview_of_data(
-            call, params["payment_method_data"], "payment_method_data"
-        )
+        given = payment_methods.preview_of_data(call, params["payment_method_data"], "payment_method_data")
     else:
+        return None
+    check_type({"payment_method_types": types}, given[0])
+    return given
+
+
+def _with_method(call: Call, intent: Json, given: tuple[Json, Card | None] | None) -> Json:
+    """Puts a payment method onto the intent, which then waits to be confirmed."""
+    if given is None:
         return intent
-    check_type(intent, preview)
-    method = payment_methods.make(call, preview, card)
+    method = payment_methods.make(call, *given)
     return call.store.change(
         "payment_intents", intent["id"], payment_method=method["id"], status="requires_confirmation"
     )

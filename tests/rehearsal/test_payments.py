@@ -188,6 +188,19 @@ def test_an_intent_that_does_not_exist_is_not_found(client: stripe.StripeClient)
     assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")
 
 
+def test_a_payment_method_that_does_not_fit_changes_nothing(
+    client: stripe.StripeClient, rehearsal: Rehearsal
+) -> None:
+    assert refusal(client, payment_method="pm_nothing").code == "resource_missing"
+    assert rehearsal.rows("payment_intents") == rehearsal.rows("events") == []
+    intent = make(client, allowed_payment_method_types=["card"])
+    konbini = {"type": "konbini", "billing_details": {"name": "x", "email": "x@example.com"}}
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        client.v1.payment_intents.update(intent.id, {"amount": 9000, "payment_method_data": konbini})  # type: ignore[typeddict-item]
+    assert caught.value.code == "payment_intent_incompatible_payment_method"
+    assert client.v1.payment_intents.retrieve(intent.id).amount == 5400
+
+
 def test_a_token_is_used_once_and_only_once(client: stripe.StripeClient) -> None:
     token = client.v1.test_helpers.confirmation_tokens.create(
         {"payment_method": "pm_card_visa_chargeDeclined", "return_url": "https://shop.test/"}
