@@ -103,3 +103,7 @@ def reason(code: str, step: str, why: str = "") -> str:
     return _("The step failed unexpectedly (%(error)s). A developer may have to mend it; then press Resume.") % {
         "error": code or "?"
     }
+
+
+#: Words of the console's theme that it has no Japanese for; ours are found first.
+THEME = (gettext_lazy("Filters"),)

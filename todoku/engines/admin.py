@@ -28,11 +28,16 @@ class ExecutionAdmin(ReadOnlyAdmin):
 
     detail_template = "console/execution.html"
     detail_select_related = ("order", "definition")
-    list_display = ("name", "order", "state", "asked_by", "started", "duration", "stopped_at_step")
+    list_display = ("called", "order", "state", "asked_by", "started", "duration", "stopped_at_step")
     list_select_related = ("order",)
     list_filter = ("status",)
     search_fields = ("=order__number",)
     search_help_text = gettext_lazy("Order number")
+
+    @display(description=gettext_lazy("execution"))
+    def called(self, execution: Execution) -> str:
+        """The execution's name, the same on every engine."""
+        return execution.name
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
         """Leave the long columns out of the list."""
