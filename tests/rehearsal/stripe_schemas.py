@@ -342,7 +342,7 @@ def check_object(body: Json, whole: bool = True) -> None:
     """
     where = _object_classes().get(body.get("object", ""))
     if body.get("object") == "v2.core.event":
-        where = _thin_event_classes().get(body.get("type", ""))
+        where = _thin_event_classes().get(str(body.get("type")))
     if where is None:
         raise Unfit(f"{body.get('object')!r} is not an object of Stripe's API")
     name = body["object"]

@@ -11,6 +11,7 @@ import pytest
 import stripe
 
 from rehearsal import Answer, Rehearsal, Request, routes
+from rehearsal.thin_events import notification
 from tests.rehearsal.stripe_schemas import (
     SchemaWatch,
     Unfit,
@@ -111,6 +112,58 @@ def test_nearly_every_value_of_a_wrong_type_is_caught(rehearsal: Rehearsal, pay)
             missed += not caught(changed(body, path, ["wrong"]))
         check_extra = {**body, "not_a_field": 1}
         assert caught(check_extra)
+    assert tried > 150
+    assert missed <= tried * 0.05, f"{missed} of {tried} were missed"
+
+
+def test_the_later_objects_and_thin_events_are_checked_as_closely(
+    rehearsal: Rehearsal, client: stripe.StripeClient, pay
+) -> None:
+    customer = client.v1.customers.create({"name": "x", "address": {"country": "JP"}})
+    client.v1.setup_intents.create({"customer": customer.id})
+    charge = str(pay().latest_charge)
+    rehearsal.advance(5)
+    rehearsal.refund_by_hand(charge, 100)
+    rehearsal.warn_of_fraud(charge)
+    rehearsal.dispute(charge)
+    voucher = client.v1.payment_intents.create(
+        {
+            "amount": 5400,
+            "currency": "jpy",
+            "allowed_payment_method_types": ["konbini"],
+            "confirm": True,
+            "payment_method_data": {
+                "type": "konbini",
+                "billing_details": {"name": "x", "email": "x@example.com"},
+            },
+        }
+    )
+    thin = notification(rehearsal.rows("events")[0])
+    bodies = [
+        rehearsal.find("payment_intents", voucher.id),
+        {**thin, "changes": None, "snapshot_event": "evt_1"},
+        *(
+            rehearsal.rows(table)[0]
+            for table in (
+                "customers",
+                "setup_intents",
+                "refunds",
+                "disputes",
+                "balance_transactions",
+                "early_fraud_warnings",
+            )
+        ),
+    ]
+    tried = missed = 0
+    for body in bodies:
+        assert body is not None
+        check_object(body)
+        assert caught({**body, "not_a_field": 1})
+        for path in leaves(body):
+            if path[-1] in ("livemode", "object", "status") or "metadata" in path or "evidence" in path:
+                continue
+            tried += 1
+            missed += not caught(changed(body, path, {"wrong": 1}))
     assert tried > 150
     assert missed <= tried * 0.05, f"{missed} of {tried} were missed"
 
