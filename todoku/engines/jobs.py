@@ -1,21 +1,15 @@
-"""The jobs of the embedded engine, as procrastinate knows them."""
+"""The jobs of the embedded engine: what a worker does when it takes one from the queue."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 
 import procrastinate
-from django.db import connection
-from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from todoku.bad_news import Unavailable
 from todoku.database import let_go
-from todoku.engines import embedded
-from todoku.engines.models import Execution
+from todoku.engines import embedded, queue
 from todoku.notify import bell
 
 log = logging.getLogger(__name__)
@@ -40,7 +34,7 @@ _FOR_EVER = Until(longest=60)
 _PATIENT = Until(longest=600)
 
 
-@app.task(name="todoku.play", queue="plays", retry=_FOR_EVER)
+@app.task(name=queue.PLAY, queue=queue.PLAYS, retry=_FOR_EVER)
 def play(execution: int) -> None:
     """Play an execution."""
     try:
@@ -50,7 +44,7 @@ def play(execution: int) -> None:
         let_go()
 
 
-@app.task(name="todoku.ring", queue="bell", retry=_PATIENT)
+@app.task(name=queue.RING, queue=queue.BELL, retry=_PATIENT)
 def ring(case: int) -> None:
     """Ring the operator's bell for a case."""
     try:
@@ -60,38 +54,3 @@ def ring(case: int) -> None:
         raise
     finally:
         let_go()
-
-
-def defer_play(execution: Execution, *, after: timedelta | None) -> None:
-    """Enqueue the play of an execution, in the caller's transaction: now, or after some time."""
-    later = timezone.now() + after if after else None
-    with _in_djangos_words():
-        play.configure(lock=f"order-{execution.order_id}", schedule_at=later).defer(execution=execution.pk)
-
-
-def hasten(order: int) -> None:
-    """Have the order's play done now if it was to wait for a later try."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE procrastinate_jobs SET scheduled_at = NULL"
-            " WHERE lock = %s AND status = 'todo' AND scheduled_at > now()",
-            [f"order-{order}"],
-        )
-
-
-def defer_ring(case: int) -> None:
-    """Enqueue the bell's ringing, in the caller's transaction."""
-    with _in_djangos_words():
-        ring.defer(case=case)
-
-
-@contextmanager
-def _in_djangos_words() -> Iterator[None]:
-    """The queue shares our connection and our transaction; its troubles are told as the database's always are."""
-    try:
-        yield
-    except procrastinate.exceptions.ConnectorException as error:
-        if error.__cause__ is None:
-            raise
-        with connection.wrap_database_errors:
-            raise error.__cause__ from None
