@@ -306,3 +306,23 @@ def test_money_that_does_not_match_the_order_waits_for_a_person_and_is_never_los
     assert (case.failures, case.closed_at, len(mail.outbox)) == (4, None, 1)
     assert (Order.objects.get().status, shop.levels(crab)) == (Status.PLACED, (9, 1, 0))
     assert [one["status"] for one in shop.stripe_payments(rehearsal)] == ["succeeded"]
+
+
+def test_a_key_that_stands_for_another_request_is_not_a_decline(
+    rehearsal: Rehearsal, crab: Product, settings: Any
+) -> None:
+    # Stripe keeps a 500 under the key; before the next try the shop moves to another address.
+    rehearsal.faults.set(Fault("error_before", path=CONFIRM))
+    order = shop.order_one(rehearsal, crab)
+    shop.work_off(hurry=False)
+    settings.SITE_URL = "https://moved.example.jp"
+
+    shop.work_off()
+
+    # What became of the first request is not known: nobody is told "declined", and the stock stays held.
+    order.refresh_from_db()
+    assert order.status == Status.PLACED
+    assert order.setback is None
+    assert order.payment_attempts.get().outcome == Outcome.ASKED
+    assert shop.levels(crab) == (9, 1, 0)
+    assert Case.objects.get(order=order, closed_at=None).step == "TakePayment"

@@ -56,6 +56,10 @@ class Refused(Exception):
         self.payment = payment
 
 
+class AnotherRequest(Refused):
+    """The idempotency key already stands for a request with other parameters; what became of that one is not said."""
+
+
 class KeyRefused(Refused):
     """The provider does not accept our key: wrong, revoked, or without the right. A person must mend that."""
 

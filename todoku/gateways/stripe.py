@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from todoku.bad_news import Unavailable
 from todoku.database import let_go
-from todoku.gateways.gateway import Declined, KeyRefused, Payment, Refused
+from todoku.gateways.gateway import AnotherRequest, Declined, KeyRefused, Payment, Refused
 
 # Off: the SDK would write a file into the home directory and tell Stripe about this machine.
 stripe.enable_telemetry = False
@@ -108,7 +108,8 @@ class StripeGateway:
             raise
         except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
             about = getattr(error.error, "payment_intent", None) if error.error else None
-            raise Refused(
+            refused = AnotherRequest if isinstance(error, stripe.IdempotencyError) else Refused
+            raise refused(
                 _code(error), _plain(error), read_payment(about) if about is not None else None
             ) from error
         except (stripe.AuthenticationError, stripe.PermissionError) as error:

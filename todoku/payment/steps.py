@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from todoku.bad_news import NeedsOperator, Unavailable
 from todoku.gateways import stripe as stripe_gateway
-from todoku.gateways.gateway import Declined, Gateway, KeyRefused, Payment, Refused
+from todoku.gateways.gateway import AnotherRequest, Declined, Gateway, KeyRefused, Payment, Refused
 from todoku.payment import rules
 from todoku.payment.models import Attempt, Intent, Outcome
 
@@ -80,6 +80,9 @@ def _answer(
         )
     except KeyRefused:
         raise
+    except AnotherRequest as error:
+        # The parameters have changed since (the shop's address, say), and the first request may still pay.
+        raise Unavailable(f"Stripe has another request under the key of {intent}") from error
     except Refused as error:
         # The card's token has expired or was used, or the intent has moved on: how it stands decides.
         log.warning("order %s: Stripe refused to confirm %s: %s", order.number, intent, error)
