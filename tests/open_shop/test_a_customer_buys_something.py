@@ -39,6 +39,10 @@ def test_a_shopper_buys_a_crab_with_a_card_and_gets_the_mail(open_shop: OpenShop
     [(order, status)] = open_shop.ask("SELECT id, status FROM order_order WHERE number = %s", number)
     assert status == "complete"
     assert open_shop.ask("SELECT count(*) FROM fulfilment_delivery WHERE order_id = %s", order) == [(1,)]
+    # The order is complete with its last step; the play ends in the next transaction.
+    open_shop.wait_for(
+        "SELECT 1 FROM engines_execution WHERE order_id = %s AND status = 'SUCCEEDED'", order
+    )
     assert open_shop.ask("SELECT status FROM engines_execution WHERE order_id = %s", order) == [("SUCCEEDED",)]
     steps = open_shop.ask(
         "SELECT step, ended_at >= began_at FROM flows_done WHERE order_id = %s ORDER BY id", order
