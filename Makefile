@@ -15,7 +15,7 @@ MAKEFLAGS += --no-print-directory
 # A person's own settings for Python must not reach into the shop's.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP DJANGO_SETTINGS_MODULE
 
-.PHONY: help run test check bench words lock clean
+.PHONY: help run test check bench rehearse words lock clean
 
 help: ## list what can be made
 	@printf 'Todoku: a shop checkout in which a paid order always arrives.\n\n'
@@ -35,6 +35,11 @@ check: $(VENV)/installed-dev ## check style, types, imports, settings, migration
 
 bench: $(VENV)/installed-dev ## measure complete checkouts a second, and what each costs
 	@exec $(BIN)/python -m bench $(ARGS)
+
+rehearse: $(VENV)/installed-dev ## try for an hour to lose an order, and write what happened to docs/proof.md
+	@state=$$(mktemp -d "$${TMPDIR:-/tmp}/todoku-rehearse.XXXXXX"); \
+	trap 'for _ in {1..50}; do [ -e "$$state/postgres/postmaster.pid" ] || break; sleep 0.1; done; rm -rf "$$state" || true' EXIT; \
+	TODOKU_VAR="$$state" $(BIN)/python -m proof $(ARGS)
 
 words: $(VENV)/installed-dev ## gather the words to translate and compile the translations
 	@exec $(BIN)/python -m todoku words

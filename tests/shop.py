@@ -120,6 +120,39 @@ def type_card(rehearsal: Rehearsal, number: str = VISA) -> str:
     return str(found["id"])
 
 
+def choose_konbini(rehearsal: Rehearsal, email: str = "hanako@example.com", name: str = "北野 花子") -> str:
+    """Choose konbini in the page's payment form: Stripe.js makes a confirmation token of it."""
+    import json
+    from urllib.parse import urlencode
+
+    answer = rehearsal.handle(
+        "POST",
+        "/v1/confirmation_tokens",
+        {
+            "Authorization": "Bearer pk_test_rehearsal",
+            "Content-Type": "application/x-www-form-urlencoded",
+        },
+        urlencode(
+            {
+                "payment_method_data[type]": "konbini",
+                "payment_method_data[billing_details][name]": name,
+                "payment_method_data[billing_details][email]": email,
+            }
+        ),
+    )
+    found = json.loads(answer.body)
+    assert answer.status == 200, found
+    return str(found["id"])
+
+
+def order_at_konbini(rehearsal: Rehearsal, product: Product, quantity: int = 1) -> Order:
+    """Carry one shopper to the press of the button with konbini chosen; nothing has been played yet."""
+    cart = fill_cart((product, quantity))
+    answer = press(rehearsal, cart, agree(cart), token=choose_konbini(rehearsal))
+    assert isinstance(answer, Placed), answer
+    return answer.order
+
+
 def press(rehearsal: Rehearsal, cart: Cart, quote: Quote, number: str = VISA, token: str = "") -> Answer:
     """Press 購入する with a card."""
     return place(

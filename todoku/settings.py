@@ -92,6 +92,7 @@ INSTALLED_APPS = [
     "todoku.notify",
     "todoku.flows",
     "todoku.engines",
+    "todoku.reconciliation",
     "todoku.webhooks",
     "todoku.storefront",
     "todoku.mypage",
@@ -222,6 +223,12 @@ STRIPE = keys.read(os.environ, production=PRODUCTION, rehearsal_url=REHEARSAL_UR
 STRIPE_HTTP_CLIENT = "todoku.gateways.stripe.requests_client"
 #: How long a shopper has for an attempt before it is canceled (minutes).
 PAY_WITHIN_MINUTES = int(os.environ.get("TODOKU_PAY_WITHIN_MINUTES", "30"))
+#: Whether shoppers may also pay at a konbini (the account must be allowed to; docs.stripe.com/payments/konbini).
+KONBINI = _switch("TODOKU_KONBINI", True)
+#: A konbini voucher's last day: so many days after the order, until 23:59:59 JST (1 to 60).
+KONBINI_DAYS = int(os.environ.get("TODOKU_KONBINI_DAYS", "3"))
+if not 1 <= KONBINI_DAYS <= 60:
+    raise ImproperlyConfigured(f"TODOKU_KONBINI_DAYS must be from 1 to 60, not {KONBINI_DAYS}.")
 #: How many times a shopper may press the order button for one order (card testing, docs.stripe.com).
 MOST_ATTEMPTS = 5
 

@@ -19,7 +19,6 @@ from tests import shop
 from todoku.cart import fill
 from todoku.catalog.models import Product
 from todoku.engines.embedded import Embedded
-from todoku.engines.models import Execution
 from todoku.engines.poller import look_again
 from todoku.notify.models import Case
 from todoku.order.models import Order, Status
@@ -175,23 +174,16 @@ def test_a_decline_ends_the_attempt_and_the_next_card_has_another_key(rehearsal:
     assert (Order.objects.count(), Intent.objects.count(), len(shop.charges(rehearsal))) == (1, 1, 1)
 
 
-def test_a_500_that_stripe_keeps_under_the_key_ends_in_a_case_and_at_the_deadline_in_a_cancel(
-    rehearsal: Rehearsal, crab: Product
-) -> None:
-    order = shop.order_one(rehearsal, crab)
+def test_a_500_that_stripe_keeps_under_the_key_is_answered_with_a_cancel(rehearsal: Rehearsal, crab: Product) -> None:
+    shop.order_one(rehearsal, crab)
     rehearsal.faults.set(Fault("error_before", path=CONFIRM))
     shop.work_off()
     assert len(set(_confirm_keys(rehearsal))) == 1
-    assert (Order.objects.get().status, Execution.objects.get().status) == (Status.PLACED, "FAILED")
-    assert (Case.objects.get().code, shop.charges(rehearsal)) == ("Unavailable", [])
-
-    Order.objects.filter(pk=order.pk).update(pay_by=timezone.now(), next_look_at=timezone.now())
-    look_again()
-    shop.work_off()
-    assert Order.objects.get().status == Status.CANCELED
+    order = Order.objects.get()
+    assert (order.status, order.setback) == (Status.CANCELED, {"outcome": "canceled", "reason": "unanswered"})
+    assert (Case.objects.count(), shop.charges(rehearsal)) == (0, [])
     assert [one["status"] for one in shop.stripe_payments(rehearsal)] == ["canceled"]
     assert shop.levels(crab) == (10, 0, 0)
-    assert Case.objects.get().closed_at is not None
 
 
 @pytest.mark.parametrize("was_paid", [False, True], ids=["nothing was done", "it was paid"])

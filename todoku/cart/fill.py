@@ -71,7 +71,7 @@ def read_quantity(typed: object) -> int:
 
 def current(shopper: str) -> Cart | None:
     """Find the shopper's open cart. ``shopper`` is the SHA-256 of their cookie, "" for a stranger."""
-    return Cart.objects.filter(shopper=shopper, closed_at=None).first() if shopper else None
+    return Cart.objects.filter(shopper=shopper, closed_at=None, set_aside_at=None).first() if shopper else None
 
 
 def held(cart: Cart) -> list[Line]:
@@ -87,7 +87,8 @@ def count(shopper: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT COALESCE(SUM(line.quantity), 0) FROM cart_cart AS cart JOIN cart_line AS line"
-            " ON line.cart_id = cart.id WHERE cart.shopper = %s AND cart.closed_at IS NULL",
+            " ON line.cart_id = cart.id"
+            " WHERE cart.shopper = %s AND cart.closed_at IS NULL AND cart.set_aside_at IS NULL",
             [shopper],
         )
         return int(cursor.fetchone()[0])
@@ -159,7 +160,11 @@ def _product(sku: str) -> Product:
 def _locked(shopper: str) -> Cart | None:
     if not shopper:
         return None
-    return Cart.objects.select_for_update(no_key=True).filter(shopper=shopper, closed_at=None).first()
+    return (
+        Cart.objects.select_for_update(no_key=True)
+        .filter(shopper=shopper, closed_at=None, set_aside_at=None)
+        .first()
+    )
 
 
 def _open_locked(shopper: str) -> Cart:

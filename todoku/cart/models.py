@@ -14,6 +14,8 @@ MOST_LINES = 50
 class Cart(models.Model):
     """One shopper's open basket; closed for good (a logical delete) once its order is paid.
 
+    A cart whose order waits for days to be paid at a konbini is set aside: the shopper gets a new one meanwhile.
+
     ``shopper`` is the SHA-256 of a random cookie, so a read of the database gives nobody a session.
     ``version`` grows with every change to the lines, the delivery details or the prices: a quote is made
     for one version, and one version can become one order only.
@@ -24,13 +26,17 @@ class Cart(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    #: Set when its order got a konbini voucher: no longer the shopper's basket, though not yet paid.
+    set_aside_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("cart")
         verbose_name_plural = _("carts")
         constraints = [
             models.UniqueConstraint(
-                fields=["shopper"], condition=models.Q(closed_at=None), name="one_open_cart_per_shopper"
+                fields=["shopper"],
+                condition=models.Q(closed_at=None, set_aside_at=None),
+                name="one_open_cart_per_shopper",
             )
         ]
 

@@ -28,7 +28,7 @@ from todoku.flows import definition as asl
 from todoku.flows import registry
 from todoku.flows.step import Answer, load, perform_named
 from todoku.notify import bell
-from todoku.order.models import Order
+from todoku.order.models import Order, Status
 from todoku.order.rules import AT_REST, PAID
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Embedded:
 
     def play(self, flow: str, order: Order, *, knock: str, who: str = "") -> Execution | None:
         """Enqueue a play in the caller's transaction; see the port."""
-        if knock not in ("press", "resume") and not _worth_playing(order):
+        if knock not in ("press", "resume") and not _worth_playing(order, knock):
             return None
         # Nothing below fails half-way: no savepoint is needed inside the caller's transaction.
         with transaction.atomic(savepoint=False):
@@ -90,12 +90,16 @@ def restart_lost() -> int:
     return len(lost)
 
 
-def _worth_playing(order: Order) -> bool:
-    """Say whether there may be news: an order at rest has none, and a paid one that failed waits for a person."""
+def _worth_playing(order: Order, knock: str) -> bool:
+    """Say whether there may be news.
+
+    A complete order has none, and a paid one that failed waits for a person. A canceled one may have been paid
+    after all (a till tells late), but only Stripe's word is worth a look.
+    """
     status = Order.objects.values_list("status", flat=True).get(pk=order.pk)
     if status in AT_REST:
-        return False
-    return status not in PAID or not order.cases.filter(closed_at=None).exists()
+        return status == Status.CANCELED and knock in ("webhook", "reconciliation")
+    return status not in PAID or not order.cases.filter(closed_at=None, execution__isnull=False).exists()
 
 
 def _start(flow: str, order_id: int, *, knock: str, who: str) -> Execution | None:

@@ -13,20 +13,23 @@ from django.utils import timezone
 
 from todoku.bad_news import Unavailable
 from todoku.cart.models import Cart
-from todoku.cart.steps import close_cart
+from todoku.cart.steps import close_cart, set_aside
 from todoku.flows.step import Step
+from todoku.notify import outbox
 from todoku.notify.steps import mark_sent, send
 from todoku.order import links
 from todoku.order.models import Order, Status
 from todoku.order.moves import move, write
 from todoku.order.rules import PAID
 from todoku.order.steps import publish_to_my_page, record_order
-from todoku.payment.models import OVER
+from todoku.payment.models import OVER, Voucher
 from todoku.payment.steps import Finding, as_answer, ask
 from todoku.stock import steps as stock
 
 #: An order that waits for its customer is looked at again after so long, in case no webhook comes.
 LOOK_AGAIN_AFTER = timedelta(minutes=1)
+#: A konbini voucher is looked at this often at least, for as long as it lives.
+LOOK_AT_VOUCHER_EVERY = timedelta(minutes=30)
 
 
 def take_stock(order: Order, _: None) -> dict[str, Any]:
@@ -49,19 +52,36 @@ def payment_taken(order: Order, finding: Finding) -> dict[str, Any]:
         if order.status not in PAID:
             move(order, Status.PAID, paid_at=timezone.now(), next_look_at=None, setback=None)
     elif finding.outcome == "waiting":
-        now = timezone.now()
-        waited = now - (order.pay_by - timedelta(minutes=settings.PAY_WITHIN_MINUTES))
-        # Seldom at first, when a webhook is on its way anyway, and ever more seldom then; but at the deadline.
-        write(order, next_look_at=min(now + max(LOOK_AGAIN_AFTER, waited), max(order.pay_by, now)))
+        _wait(order, finding)
+    elif order.status == Status.CANCELED:
+        # Looked at once more after its end, and it is as it was.
+        return answer
     else:
         if finding.attempt != order.attempts:
             # We have slept, and the shopper has tried another card meanwhile: this is not about that one.
             raise Unavailable(f"attempt {finding.attempt} is no longer the order's present one")
         write(order, setback=answer)
-        if finding.outcome == "canceled" and order.status == Status.NOT_PAID:
+        if finding.outcome in ("canceled", "expired") and order.status == Status.NOT_PAID:
             # Its stock went back when its last attempt was declined, and no step of this attempt is left to do.
             _cancel(order)
     return answer
+
+
+def _wait(order: Order, finding: Finding) -> None:
+    """Say when the order is looked at next, should no webhook come; a konbini order leaves the shopper's hand."""
+    now = timezone.now()
+    if finding.reason != "konbini":
+        waited = now - (order.pay_by - timedelta(minutes=settings.PAY_WITHIN_MINUTES))
+        # Seldom at first, when a webhook is on its way anyway, and ever more seldom then; but at the deadline.
+        late = order.pay_by if order.pay_by > now else now + LOOK_AGAIN_AFTER
+        write(order, next_look_at=min(now + max(LOOK_AGAIN_AFTER, waited), late))
+        return
+    voucher = Voucher.objects.get(attempt__order=order, attempt__number=order.attempts)
+    if set_aside(order):
+        outbox.write(order, "konbini_codes")
+    waited = now - voucher.issued_at
+    wait = LOOK_AGAIN_AFTER if order.withdrawn_at else min(max(LOOK_AGAIN_AFTER, waited), LOOK_AT_VOUCHER_EVERY)
+    write(order, pay_by=voucher.expires_at, next_look_at=now + wait)
 
 
 def return_stock(order: Order, _: None) -> dict[str, Any]:
@@ -70,9 +90,11 @@ def return_stock(order: Order, _: None) -> dict[str, Any]:
         # The finding that led here was about an earlier attempt; the present one may still be paid.
         return {"outcome": "not_over"}
     answer = stock.return_stock(order, None)
-    if (order.setback or {}).get("outcome") == "canceled":
+    if (order.setback or {}).get("outcome") in ("canceled", "expired"):
         if order.status != Status.CANCELED:
             _cancel(order)
+            if (order.setback or {}).get("outcome") == "expired":
+                outbox.write(order, "konbini_expired")
     elif order.status == Status.PLACED:
         move(order, Status.NOT_PAID, next_look_at=None)
     return answer

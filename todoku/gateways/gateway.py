@@ -5,9 +5,30 @@ The shop never acts on a payment provider's event or on a browser's word; it loo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
+
+from todoku.bad_news import Unavailable
+
+
+@dataclass(frozen=True)
+class StoreCode:
+    """What a customer types or shows in one chain of convenience stores."""
+
+    chain: str
+    payment_code: str
+    confirmation_number: str = ""
+
+
+@dataclass(frozen=True)
+class VoucherSlip:
+    """A konbini voucher as the provider issued it: payable until ``expires_at`` (UTC), and about an hour more."""
+
+    expires_at: datetime
+    url: str
+    stores: tuple[StoreCode, ...]
 
 
 @dataclass(frozen=True)
@@ -29,6 +50,16 @@ class Payment:
     charge: str = ""
     card_brand: str = ""
     card_last4: str = ""
+    #: How it is or was to be paid: card, konbini, or empty when nobody has tried yet.
+    method: str = ""
+    #: Which convenience store took the money.
+    chain: str = ""
+    #: What the customer has to do: Stripe's ``next_action.type``.
+    action: str = ""
+    voucher: VoucherSlip | None = None
+    created: datetime | None = None
+    amount_refunded: int = 0
+    disputed: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -42,6 +73,33 @@ class Declined:
     error_code: str
     decline_code: str
     payment: Payment | None
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One of the provider's events: which payment it is about, and nothing that would have to be believed."""
+
+    id: str
+    type: str
+    object_id: str
+    payment_intent: str
+    livemode: bool
+    happened_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A refund or a dispute as the provider lists it. Amount in whole yen."""
+
+    id: str
+    payment_intent: str
+    amount: int
+    status: str
+    created: datetime
+
+
+class FailureKept(Unavailable):
+    """The provider failed and keeps that answer under the key: asking again under it will never say more."""
 
 
 class Refused(Exception):
@@ -71,22 +129,44 @@ class Gateway(Protocol):
     unknown) or ``Refused``. ``key`` is the idempotency key: the caller has committed the row that it comes from.
     """
 
-    def create(self, *, key: str, amount: int, metadata: Mapping[str, str]) -> Payment:
-        """Create a PaymentIntent over ``amount`` yen, not yet confirmed."""
+    def create(
+        self, *, key: str, amount: int, metadata: Mapping[str, str], methods: Sequence[str] = ("card",)
+    ) -> Payment:
+        """Create a PaymentIntent over ``amount`` yen, not yet confirmed, payable by these methods."""
         ...
 
-    def update(self, intent: str, *, key: str, amount: int, metadata: Mapping[str, str]) -> Payment:
-        """Change an unconfirmed PaymentIntent's amount and metadata."""
+    def update(
+        self, intent: str, *, key: str, amount: int, metadata: Mapping[str, str], methods: Sequence[str] = ("card",)
+    ) -> Payment:
+        """Change an unconfirmed PaymentIntent's amount, methods and metadata."""
         ...
 
     def look(self, intent: str) -> Payment:
         """Say how the PaymentIntent stands now."""
         ...
 
-    def confirm(self, intent: str, *, key: str, confirmation_token: str, return_url: str) -> Payment | Declined:
-        """Ask for the money."""
+    def confirm(
+        self, intent: str, *, key: str, confirmation_token: str, return_url: str, konbini_days: int | None = None
+    ) -> Payment | Declined:
+        """Ask for the money; a konbini voucher, if that was chosen, lives until the end of so many days (JST)."""
         ...
 
     def cancel(self, intent: str, *, key: str) -> Payment:
         """Make sure that the PaymentIntent can no longer be paid; raises Refused if it has been paid."""
+        ...
+
+    def payments(self, *, since: datetime, until: datetime | None = None) -> Iterator[Payment]:
+        """List the PaymentIntents created since then (and before ``until``), the newest first."""
+        ...
+
+    def refunds(self, *, since: datetime) -> Iterator[Returned]:
+        """List the refunds made since then, whoever made them, the newest first."""
+        ...
+
+    def disputes(self, *, since: datetime) -> Iterator[Returned]:
+        """List the disputes opened since then, the newest first."""
+        ...
+
+    def events(self, *, since: datetime, types: Sequence[str]) -> Iterator[Happened]:
+        """List the events of these types since then (Stripe keeps 30 days), the newest first."""
         ...

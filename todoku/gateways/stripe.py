@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import stripe
 from django.conf import settings
@@ -14,7 +14,18 @@ from django.utils.module_loading import import_string
 
 from todoku.bad_news import Unavailable
 from todoku.database import let_go
-from todoku.gateways.gateway import AnotherRequest, Declined, KeyRefused, Payment, Refused
+from todoku.gateways.gateway import (
+    AnotherRequest,
+    Declined,
+    FailureKept,
+    Happened,
+    KeyRefused,
+    Payment,
+    Refused,
+    Returned,
+    StoreCode,
+    VoucherSlip,
+)
 
 # Off: the SDK would write a file into the home directory and tell Stripe about this machine.
 stripe.enable_telemetry = False
@@ -23,6 +34,8 @@ stripe.enable_telemetry = False
 PAGE_TIMEOUT = 8.0
 #: Seconds that a worker waits; longer than Stripe takes for a slow bank.
 WORKER_TIMEOUT = 40.0
+#: Objects asked for at once when many are listed (Stripe gives 100 at most).
+AT_ONCE = 100
 #: How far in the future an event's timestamp may lie (seconds); the SDK itself refuses only old ones.
 MOST_SKEW = 300
 
@@ -30,6 +43,9 @@ MOST_SKEW = 300
 def requests_client(timeout: float) -> stripe.HTTPClient:
     """Make the HTTP client that the real shop uses, with its own connection pool per thread."""
     return stripe.RequestsClient(timeout=(min(timeout, 5.0), timeout))
+
+
+_Found = TypeVar("_Found")
 
 
 class StripeGateway:
@@ -44,36 +60,53 @@ class StripeGateway:
             http_client=make(timeout),
         )
 
-    def create(self, *, key: str, amount: int, metadata: Mapping[str, str]) -> Payment:
-        """Create a PaymentIntent over ``amount`` yen, not yet confirmed."""
+    def create(
+        self, *, key: str, amount: int, metadata: Mapping[str, str], methods: Sequence[str] = ("card",)
+    ) -> Payment:
+        """Create a PaymentIntent over ``amount`` yen, not yet confirmed, payable by these methods."""
         return self._ask(
             lambda: self._client.v1.payment_intents.create(
                 {
                     "amount": amount,
                     "currency": "jpy",
                     "metadata": dict(metadata),
-                    "allowed_payment_method_types": ["card"],
+                    "allowed_payment_method_types": _types(methods),
                 },
                 {"idempotency_key": key},
             )
         )
 
-    def update(self, intent: str, *, key: str, amount: int, metadata: Mapping[str, str]) -> Payment:
-        """Change an unconfirmed PaymentIntent's amount and metadata."""
+    def update(
+        self, intent: str, *, key: str, amount: int, metadata: Mapping[str, str], methods: Sequence[str] = ("card",)
+    ) -> Payment:
+        """Change an unconfirmed PaymentIntent's amount, methods and metadata."""
         return self._ask(
             lambda: self._client.v1.payment_intents.update(
-                intent, {"amount": amount, "metadata": dict(metadata)}, {"idempotency_key": key}
+                intent,
+                {
+                    "amount": amount,
+                    "metadata": dict(metadata),
+                    "allowed_payment_method_types": _types(methods),
+                },
+                {"idempotency_key": key},
             )
         )
 
     def look(self, intent: str) -> Payment:
         """Say how the PaymentIntent stands now."""
         return self._ask(
-            lambda: self._client.v1.payment_intents.retrieve(intent, {"expand": ["latest_charge"]})
+            lambda: self._client.v1.payment_intents.retrieve(
+                intent, {"expand": ["latest_charge", "payment_method"]}
+            )
         )
 
-    def confirm(self, intent: str, *, key: str, confirmation_token: str, return_url: str) -> Payment | Declined:
-        """Ask for the money."""
+    def confirm(
+        self, intent: str, *, key: str, confirmation_token: str, return_url: str, konbini_days: int | None = None
+    ) -> Payment | Declined:
+        """Ask for the money; a konbini voucher, if that was chosen, lives until the end of so many days (JST)."""
+        more: Any = {}
+        if konbini_days is not None:
+            more["payment_method_options"] = {"konbini": {"expires_after_days": konbini_days}}
         try:
             return self._ask(
                 lambda: self._client.v1.payment_intents.confirm(
@@ -81,7 +114,8 @@ class StripeGateway:
                     {
                         "confirmation_token": confirmation_token,
                         "return_url": return_url,
-                        "expand": ["latest_charge"],
+                        "expand": ["latest_charge", "payment_method"],
+                        **more,
                     },
                     {"idempotency_key": key},
                 )
@@ -99,11 +133,62 @@ class StripeGateway:
         """Make sure that the PaymentIntent can no longer be paid; raises Refused if it has been paid."""
         return self._ask(lambda: self._client.v1.payment_intents.cancel(intent, {}, {"idempotency_key": key}))
 
+    def payments(self, *, since: datetime, until: datetime | None = None) -> Iterator[Payment]:
+        """List the PaymentIntents created since then (and before ``until``), the newest first."""
+        created: Any = {"gte": int(since.timestamp())}
+        if until is not None:
+            created["lt"] = int(until.timestamp())
+        return self._list(
+            lambda more: self._client.v1.payment_intents.list(
+                {"created": created, "expand": ["data.latest_charge", "data.payment_method"], **more}
+            ),
+            read_payment,
+        )
+
+    def refunds(self, *, since: datetime) -> Iterator[Returned]:
+        """List the refunds made since then, whoever made them, the newest first."""
+        created: Any = {"gte": int(since.timestamp())}
+        return self._list(lambda more: self._client.v1.refunds.list({"created": created, **more}), _read_returned)
+
+    def disputes(self, *, since: datetime) -> Iterator[Returned]:
+        """List the disputes opened since then, the newest first."""
+        created: Any = {"gte": int(since.timestamp())}
+        return self._list(lambda more: self._client.v1.disputes.list({"created": created, **more}), _read_returned)
+
+    def events(self, *, since: datetime, types: Sequence[str]) -> Iterator[Happened]:
+        """List the events of these types since then (Stripe keeps 30 days), the newest first."""
+        asked: Any = {"created": {"gte": int(since.timestamp())}, "types": list(types)}
+        return self._list(lambda more: self._client.v1.events.list({**asked, **more}), _read_happened)
+
+    def _list(self, page: Callable[[Any], Any], read: Callable[[Any], _Found]) -> Iterator[_Found]:
+        """Walk through a list of Stripe's, page by page; each page is one call."""
+        more: dict[str, Any] = {"limit": AT_ONCE}
+        while True:
+            found = self._sorted(functools.partial(page, dict(more)))
+            try:
+                rows = [(str(row.id), read(row)) for row in found.data]
+                has_more = bool(found.has_more)
+            except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
+                raise Unavailable(f"Stripe: malformed list ({type(error).__name__})") from error
+            yield from (row for _id, row in rows)
+            if not has_more or not rows:
+                return
+            more["starting_after"] = rows[-1][0]
+
     def _ask(self, call: Callable[[], stripe.PaymentIntent]) -> Payment:
+        """Make one call about a PaymentIntent; see ``_sorted`` for how it may end badly."""
+        found = self._sorted(call)
+        try:
+            return read_payment(found)
+        except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
+            # An answer that is not shaped like a PaymentIntent is no answer either.
+            raise Unavailable(f"Stripe: malformed answer ({type(error).__name__})") from error
+
+    def _sorted(self, call: Callable[[], _Found]) -> _Found:
         """Make one call and sort its bad endings into "unknown" and "refused"; a card error passes through."""
         let_go()
         try:
-            found = call()
+            return call()
         except stripe.CardError:
             raise
         except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
@@ -116,15 +201,21 @@ class StripeGateway:
             raise KeyRefused(_code(error), _plain(error)) from error
         except stripe.StripeError as error:
             # No answer, 409 in use, 429, 5xx, or an answer that is none: what happened is not known.
-            raise Unavailable(f"Stripe: {type(error).__name__} {_plain(error)}") from error
+            kind = FailureKept if _is_kept(error) else Unavailable
+            raise kind(f"Stripe: {type(error).__name__} {_plain(error)}") from error
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             # The SDK itself could make nothing of the answer.
             raise Unavailable(f"Stripe: malformed answer ({type(error).__name__})") from error
-        try:
-            return read_payment(found)
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            # An answer that is not shaped like a PaymentIntent is no answer either.
-            raise Unavailable(f"Stripe: malformed answer ({type(error).__name__})") from error
+
+
+def _types(methods: Sequence[str]) -> Any:
+    return list(methods)
+
+
+def _is_kept(error: stripe.StripeError) -> bool:
+    """Say whether this is a stored 5xx that comes back under its key (docs.stripe.com/api/idempotent_requests)."""
+    headers = {str(name).lower(): str(value) for name, value in dict(error.headers or {}).items()}
+    return (error.http_status or 0) >= 500 and headers.get("idempotent-replayed", "").lower() == "true"
 
 
 def read_payment(found: Any) -> Payment:
@@ -133,7 +224,10 @@ def read_payment(found: Any) -> Payment:
         raise ValueError("a PaymentIntent has a status")
     error = getattr(found, "last_payment_error", None)
     charge = getattr(found, "latest_charge", None)
-    card = getattr(getattr(charge, "payment_method_details", None), "card", None)
+    details = getattr(charge, "payment_method_details", None)
+    card = getattr(details, "card", None)
+    action = getattr(found, "next_action", None)
+    created = getattr(found, "created", None)
     return Payment(
         id=str(found.id),
         status=found.status,
@@ -147,7 +241,72 @@ def read_payment(found: Any) -> Payment:
         charge=charge if isinstance(charge, str) else str(getattr(charge, "id", "") or ""),
         card_brand=str(getattr(card, "brand", "") or ""),
         card_last4=str(getattr(card, "last4", "") or ""),
+        method=_method(found, charge, error),
+        chain=str(getattr(getattr(getattr(details, "konbini", None), "store", None), "chain", "") or ""),
+        action=str(getattr(action, "type", "") or ""),
+        voucher=_read_voucher(getattr(action, "konbini_display_details", None)),
+        created=datetime.fromtimestamp(int(created), UTC) if created is not None else None,
+        amount_refunded=int(getattr(charge, "amount_refunded", 0) or 0),
+        disputed=bool(getattr(charge, "disputed", False)),
         metadata=dict(_as_dict(getattr(found, "metadata", None))),
+    )
+
+
+def _method(found: Any, charge: Any, error: Any) -> str:
+    """How the intent is, was or was last tried to be paid."""
+    for about in (
+        getattr(charge, "payment_method_details", None),
+        getattr(found, "payment_method", None),
+        getattr(error, "payment_method", None),
+    ):
+        kind = getattr(about, "type", None)
+        if kind:
+            return str(kind)
+    action = getattr(getattr(found, "next_action", None), "type", None)
+    return "konbini" if action == "konbini_display_details" else ""
+
+
+def _read_voucher(shown: Any) -> VoucherSlip | None:
+    """Read a konbini voucher's codes; a chain that Stripe has none for is left out."""
+    if shown is None:
+        return None
+    stores = []
+    for chain in ("familymart", "lawson", "ministop", "seicomart"):
+        store = getattr(getattr(shown, "stores", None), chain, None)
+        if store is not None and getattr(store, "payment_code", None):
+            stores.append(
+                StoreCode(chain, str(store.payment_code), str(getattr(store, "confirmation_number", "") or ""))
+            )
+    return VoucherSlip(
+        expires_at=datetime.fromtimestamp(int(shown.expires_at), UTC),
+        url=str(getattr(shown, "hosted_voucher_url", "") or ""),
+        stores=tuple(stores),
+    )
+
+
+def _read_returned(found: Any) -> Returned:
+    about = getattr(found, "payment_intent", None)
+    return Returned(
+        id=str(found.id),
+        payment_intent=about if isinstance(about, str) else str(getattr(about, "id", "") or ""),
+        amount=int(found.amount),
+        status=str(found.status),
+        created=datetime.fromtimestamp(int(found.created), UTC),
+    )
+
+
+def _read_happened(found: Any) -> Happened:
+    try:
+        event = StripeEventRead(found.to_dict())
+    except BadEvent as error:
+        raise ValueError(str(error)) from error
+    return Happened(
+        id=event.id,
+        type=event.type,
+        object_id=event.object_id,
+        payment_intent=event.payment_intent,
+        livemode=event.livemode,
+        happened_at=event.happened_at,
     )
 
 

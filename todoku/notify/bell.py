@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import smtplib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from todoku.notify.models import Case
 
 if TYPE_CHECKING:
     from todoku.engines.models import Execution
+    from todoku.order.models import Order
 
 log = logging.getLogger("todoku.bell")
 
@@ -40,7 +42,11 @@ def open_case(execution: Execution, *, code: str, step: str, why: str, technical
         "technical": technical[:20_000],
         "failed_at": now,
     }
-    again = Case.objects.select_for_update().filter(order_id=execution.order_id, closed_at=None).first()
+    again = (
+        Case.objects.select_for_update()
+        .filter(order_id=execution.order_id, closed_at=None, execution__isnull=False)
+        .first()
+    )
     if again is None:
         return Case.objects.create(order_id=execution.order_id, **found), True
     is_news = (again.code, again.step) != (found["code"], found["step"])
@@ -48,9 +54,59 @@ def open_case(execution: Execution, *, code: str, step: str, why: str, technical
     return again, is_news
 
 
+def report(
+    code: str, *, about: str, why: str, technical: str = "", order: Order | None = None, step: str = ""
+) -> tuple[Case, bool]:
+    """Open a case for a finding that belongs to no execution, or count it once more; say whether it is news.
+
+    Must run in a transaction. A finding that a person has closed is not opened again: ``about`` must name the
+    thing itself (the refund's id, not the order's). ``ring_new`` rings for it.
+    """
+    now = timezone.now()
+    known = Case.objects.select_for_update().filter(code=code, about=about, execution=None).order_by("-id").first()
+    if known is None or (known.closed_at is not None and known.closed_by == ITSELF):
+        case = Case.objects.create(
+            code=code[:64],
+            about=about[:255],
+            order=order,
+            step=step[:64],
+            why=why,
+            technical=technical[:20_000],
+            failed_at=now,
+        )
+        return case, True
+    if known.closed_at is None:
+        Case.objects.filter(pk=known.pk).update(failures=F("failures") + 1, failed_at=now, why=why)
+    return known, False
+
+
+#: Who closes a finding that is no longer so.
+ITSELF = "Todoku"
+
+
+def withdraw(case_ids: Iterable[int]) -> int:
+    """Close findings that are no longer so, and say how many; they open again should they come back."""
+    return Case.objects.filter(pk__in=list(case_ids), closed_at=None, execution=None).update(
+        closed_at=timezone.now(), closed_by=ITSELF
+    )
+
+
+def ring_new() -> int:
+    """Ring for every finding that has not been rung for; return for how many. Called every few seconds."""
+    unheard = Case.objects.filter(closed_at=None, execution=None, rung_at=None).order_by("id")
+    waiting = list(unheard.values_list("pk", flat=True)[:50])
+    for case in waiting:
+        ring(case)
+    return len(waiting)
+
+
 def close_case(order_id: int, *, by: str) -> bool:
     """Close the order's open case, if there is one, and say whether there was."""
-    return bool(Case.objects.filter(order_id=order_id, closed_at=None).update(closed_at=timezone.now(), closed_by=by))
+    return bool(
+        Case.objects.filter(order_id=order_id, closed_at=None, execution__isnull=False).update(
+            closed_at=timezone.now(), closed_by=by
+        )
+    )
 
 
 def ring(case_id: int) -> None:
@@ -61,18 +117,10 @@ def ring(case_id: int) -> None:
     case = Case.objects.select_related("order").get(pk=case_id)
     if case.closed_at is not None:
         return
-    order = case.order
-    log.error("order %s stopped at %s (%s): %s", order.number, case.step, case.code, case.why)
+    subject, text = _stopped(case, case.order) if case.execution_id and case.order else _found(case)
     message = EmailMessage(
-        subject=f"[Todoku] {order.number} {case.step}: {case.code}",
-        body=(
-            f"注文 {order.number}（{spoken(order.total)}）の処理が {case.step} で止まりました。\n"
-            f"Order {order.number} ({spoken(order.total, 'en')}) has stopped at {case.step}.\n\n"
-            f"{case.why}\n\n"
-            "原因を取り除いてから、次のページで「再開」を押してください。済んだ処理は繰り返されません。\n"
-            "Mend the cause, then press Resume on this page. Finished steps are not done again.\n"
-            f"{settings.SITE_URL}/console/notify/case/{case.pk}/change/\n"
-        ),
+        subject=subject,
+        body=f"{text}{settings.SITE_URL}/console/notify/case/{case.pk}/change/\n",
         from_email=settings.DEFAULT_FROM_EMAIL,
         to=settings.OPERATOR_EMAILS,
     )
@@ -82,3 +130,25 @@ def ring(case_id: int) -> None:
     except (smtplib.SMTPException, OSError) as error:
         raise Unavailable(f"the bell's mail could not be sent: {type(error).__name__}") from error
     Case.objects.filter(pk=case.pk).update(rung_at=timezone.now())
+
+
+def _stopped(case: Case, order: Order) -> tuple[str, str]:
+    log.error("order %s stopped at %s (%s): %s", order.number, case.step, case.code, case.why)
+    return (
+        f"[Todoku] {order.number} {case.step}: {case.code}",
+        f"注文 {order.number}（{spoken(order.total)}）の処理が {case.step} で止まりました。\n"
+        f"Order {order.number} ({spoken(order.total, 'en')}) has stopped at {case.step}.\n\n"
+        f"{case.why}\n\n"
+        "原因を取り除いてから、次のページで「再開」を押してください。済んだ処理は繰り返されません。\n"
+        "Mend the cause, then press Resume on this page. Finished steps are not done again.\n",
+    )
+
+
+def _found(case: Case) -> tuple[str, str]:
+    order = case.order
+    log.error("found %s about %s: %s", case.code, case.about, case.why)
+    whose = f"注文 Order {order.number}（{spoken(order.total)}）\n" if order is not None else ""
+    return (
+        f"[Todoku] {order.number if order is not None else case.about}: {case.code}",
+        f"確認が必要なことが見つかりました。\nSomething was found that a person must look at.\n\n{whose}{case.why}\n\n",
+    )

@@ -21,29 +21,49 @@ class Mail(models.Model):
     text = models.TextField(_("text"))
     written_at = models.DateTimeField(_("written"), auto_now_add=True)
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+    #: When the outbox tries to send it next; null for a mail that a flow's step sends, and once it is settled.
+    next_try_at = models.DateTimeField(_("next try"), null=True, blank=True)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
+    #: Set when no mail server will ever take it; a person is told.
+    given_up_at = models.DateTimeField(_("given up"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("mail")
         verbose_name_plural = _("mails")
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["order", "kind"], name="one_mail_per_order_and_kind")]
+        indexes = [
+            models.Index(
+                fields=["next_try_at"], condition=models.Q(next_try_at__isnull=False), name="mail_to_send"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} mail of order {self.order_id}"
 
 
 class Case(models.Model):
-    """Something that needs a person. Opened by a failed execution, closed by the play that got through.
+    """Something that needs a person.
 
-    ``why`` is for the operator and has no personal data; ``technical`` is the exception's text.
+    Most are opened by a failed execution and closed by the play that got through. One without an execution is
+    opened by what looks after the shop (reconciliation, the outbox): ``about`` names what it found, and it may
+    belong to no order at all. ``why`` is for the operator and has no personal data; ``technical`` is the
+    exception's text.
     """
 
     order = models.ForeignKey(
-        "order.Order", on_delete=models.PROTECT, related_name="cases", verbose_name=_("order")
+        "order.Order", on_delete=models.PROTECT, related_name="cases", verbose_name=_("order"), null=True, blank=True
     )
     execution = models.ForeignKey(
-        "engines.Execution", on_delete=models.PROTECT, related_name="cases", verbose_name=_("execution")
+        "engines.Execution",
+        on_delete=models.PROTECT,
+        related_name="cases",
+        verbose_name=_("execution"),
+        null=True,
+        blank=True,
     )
+    #: What a finding is about, when that is no execution: a PaymentIntent, a refund, a SKU.
+    about = models.CharField(_("about"), max_length=255, blank=True)
     code = models.CharField(_("cause"), max_length=64)
     step = models.CharField(_("step"), max_length=64)
     why = models.TextField(_("why"))
@@ -61,10 +81,17 @@ class Case(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["order"], condition=models.Q(closed_at=None), name="one_open_case_per_order"
-            )
+                fields=["order"],
+                condition=models.Q(closed_at=None, execution__isnull=False),
+                name="one_open_case_per_order",
+            ),
+            models.UniqueConstraint(
+                fields=["code", "about"],
+                condition=models.Q(closed_at=None, execution=None),
+                name="one_open_case_per_finding",
+            ),
         ]
         indexes = [models.Index(fields=["closed_at", "-id"], name="case_open_first")]
 
     def __str__(self) -> str:
-        return f"case {self.pk}: order {self.order_id} at {self.step}"
+        return f"case {self.pk}: {self.code} of {self.about or f'order {self.order_id}'}"

@@ -75,6 +75,12 @@ class Attempt(models.Model):
     confirmation_token = models.CharField(max_length=255, unique=True)
     outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome.choices, default=Outcome.PENDING)
     decline_code = models.CharField(_("decline code"), max_length=64, blank=True)
+    #: How it is paid: card or konbini; empty until Stripe has said so.
+    method = models.CharField(_("method"), max_length=16, blank=True)
+    #: While the outcome is "waiting": for authentication (3-D Secure), for konbini, or for processing (the bank).
+    waits_for = models.CharField(_("waits for"), max_length=16, blank=True)
+    #: Which convenience store took the money.
+    chain = models.CharField(_("convenience store"), max_length=16, blank=True)
     charge = models.CharField(_("charge"), max_length=255, blank=True)
     card_brand = models.CharField(_("card"), max_length=32, blank=True)
     card_last4 = models.CharField(_("last four digits"), max_length=4, blank=True)
@@ -90,3 +96,32 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of order {self.order_id}: {self.outcome}"
+
+
+class Voucher(models.Model):
+    """What a customer takes to a konbini: codes for each chain, good until ``expires_at`` (UTC; 23:59:59 JST).
+
+    It is never given up by our own clock: Stripe says when it can no longer be paid, about an hour later.
+    """
+
+    attempt = models.OneToOneField(
+        Attempt, on_delete=models.PROTECT, related_name="voucher", verbose_name=_("payment attempt")
+    )
+    expires_at = models.DateTimeField(_("pay by"))
+    #: Stripe's own page with the codes.
+    url = models.URLField(max_length=500, blank=True)
+    #: [{"chain", "payment_code", "confirmation_number"}], in the order in which they are shown.
+    stores = models.JSONField(default=list)
+    issued_at = models.DateTimeField(_("issued"), auto_now_add=True)
+    #: When the customer is to be reminded; null when that is done or not to be done.
+    remind_at = models.DateTimeField(_("reminder due"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("konbini voucher")
+        verbose_name_plural = _("konbini vouchers")
+        indexes = [
+            models.Index(fields=["remind_at"], condition=models.Q(remind_at__isnull=False), name="voucher_to_remind")
+        ]
+
+    def __str__(self) -> str:
+        return f"voucher of attempt {self.attempt_id}"

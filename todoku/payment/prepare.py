@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,6 +15,7 @@ from todoku.bad_news import Unavailable
 from todoku.cart.models import Cart
 from todoku.gateways import stripe as gateway
 from todoku.gateways.gateway import KeyRefused, Payment, Refused
+from todoku.payment import rules
 from todoku.payment.models import Intent
 from todoku.quote.models import Quote
 
@@ -83,7 +85,10 @@ def _find_or_write(quote: Quote) -> Intent:
 
 def _create(intent: Intent) -> Payment:
     return gateway.for_page().create(
-        key=f"{intent.pk}:create", amount=intent.amount, metadata=_metadata(intent)
+        key=f"{intent.pk}:create",
+        amount=intent.amount,
+        metadata=_metadata(intent),
+        methods=rules.methods(intent.amount, konbini=settings.KONBINI),
     )
 
 
@@ -93,6 +98,7 @@ def _update(intent: Intent, stripe_id: str) -> Payment:
         key=f"{intent.pk}:update:{intent.quote_id}",
         amount=intent.amount,
         metadata=_metadata(intent),
+        methods=rules.methods(intent.amount, konbini=settings.KONBINI),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 #: Statuses from which a PaymentIntent can still be paid, and be canceled (docs.stripe.com/api/payment_intents).
 PAYABLE = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
@@ -11,6 +11,30 @@ PAYABLE = frozenset({"requires_payment_method", "requires_confirmation", "requir
 #: How long a stored idempotency key is relied on. Stripe may forget it after 24 hours; then the same POST would
 #: be a new one (docs.stripe.com/api/idempotent_requests).
 KEY_LIVES = timedelta(hours=23)
+
+
+#: What a konbini takes, in whole yen (docs.stripe.com/payments/konbini).
+KONBINI_LEAST, KONBINI_MOST = 120, 300_000
+#: The hour (JST) of the day before the deadline at which the customer is reminded.
+REMIND_AT_HOUR = 10
+#: A reminder sooner after the codes themselves would only annoy.
+REMIND_NOT_BEFORE = timedelta(hours=6)
+_JST = timezone(timedelta(hours=9))
+
+
+def methods(amount: int, *, konbini: bool) -> tuple[str, ...]:
+    """Name the ways in which ``amount`` yen can be paid, the usual one first."""
+    return ("card", "konbini") if konbini and KONBINI_LEAST <= amount <= KONBINI_MOST else ("card",)
+
+
+def remind_at(expires_at: datetime, now: datetime) -> datetime | None:
+    """Say when the customer is reminded of a voucher: at ten (JST) on the day before its last day.
+
+    None when the codes themselves were sent too short a time before that.
+    """
+    day_before = expires_at.astimezone(_JST) - timedelta(days=1)
+    at = day_before.replace(hour=REMIND_AT_HOUR, minute=0, second=0, microsecond=0)
+    return at if at - now >= REMIND_NOT_BEFORE else None
 
 
 @dataclass(frozen=True)
@@ -61,6 +85,8 @@ def reason(error_code: str, decline_code: str) -> str:
     """
     if error_code == "payment_intent_authentication_failure":
         return "not_authenticated"
+    if error_code == "payment_intent_payment_attempt_expired":
+        return "konbini_expired"
     if "processing_error" in (error_code, decline_code) or decline_code in _LATER:
         return "try_again"
     if error_code.startswith("confirmation_token") or error_code == "resource_missing":

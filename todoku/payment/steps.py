@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -11,9 +11,18 @@ from django.utils import timezone
 
 from todoku.bad_news import NeedsOperator, Unavailable
 from todoku.gateways import stripe as stripe_gateway
-from todoku.gateways.gateway import AnotherRequest, Declined, Gateway, KeyRefused, Payment, Refused
+from todoku.gateways.gateway import (
+    AnotherRequest,
+    Declined,
+    FailureKept,
+    Gateway,
+    KeyRefused,
+    Payment,
+    Refused,
+    VoucherSlip,
+)
 from todoku.payment import rules
-from todoku.payment.models import Attempt, Intent, Outcome
+from todoku.payment.models import Attempt, Intent, Outcome, Voucher
 
 if TYPE_CHECKING:
     from todoku.order.models import Order
@@ -42,9 +51,8 @@ def ask(order: Order, *, return_url: str) -> Finding:
     attempt = Attempt.objects.get(order=order, number=order.attempts)
     intent = order.intent
     assert intent.stripe_id is not None, "an order takes only an intent that Stripe has answered for"
-    over = order.withdrawn_at is not None or timezone.now() >= order.pay_by
     try:
-        answer = _answer(gateway, order, attempt, intent.stripe_id, over=over, return_url=return_url)
+        answer = _answer(gateway, order, attempt, intent.stripe_id, return_url=return_url)
     except KeyRefused as error:
         raise NeedsOperator(
             "stripe_key_refused", "Stripe does not accept the shop's key. Check STRIPE_SECRET_KEY."
@@ -53,15 +61,20 @@ def ask(order: Order, *, return_url: str) -> Finding:
 
 
 def _answer(
-    gateway: Gateway, order: Order, attempt: Attempt, intent: str, *, over: bool, return_url: str
+    gateway: Gateway, order: Order, attempt: Attempt, intent: str, *, return_url: str
 ) -> Payment | Declined:
     """One conversation with Stripe: the intent as it stands after whatever had to be asked."""
+    over = order.withdrawn_at is not None or timezone.now() >= order.pay_by
     first = attempt.outcome == Outcome.PENDING and not over
     if not first:
         payment = gateway.look(intent)
         if payment.status not in rules.PAYABLE:
             return payment
-        if over:
+        if payment.voucher is not None and order.withdrawn_at is None:
+            # A voucher is never given up by our own clock: a slip from before the deadline still pays at the till.
+            return payment
+        if over or attempt.waits_for == "konbini":
+            # Past its time, withdrawn, or a voucher that Stripe has given up: make sure that it cannot be paid.
             return _cancel(gateway, attempt, intent)
         unanswered = attempt.outcome == Outcome.ASKED and payment.status != "requires_action"
         if not unanswered:
@@ -77,7 +90,12 @@ def _answer(
             key=f"{attempt.key}:confirm",
             confirmation_token=attempt.confirmation_token,
             return_url=return_url,
+            konbini_days=settings.KONBINI_DAYS if settings.KONBINI else None,
         )
+    except FailureKept:
+        # Stripe failed and will say so for a day under this key. A cancel has a definite answer: the shopper may
+        # order anew, or the money came in after all.
+        return _cancel(gateway, attempt, intent)
     except KeyRefused:
         raise
     except AnotherRequest as error:
@@ -100,8 +118,10 @@ def _cancel(gateway: Gateway, attempt: Attempt, intent: str) -> Payment:
         raise
     except Refused as error:
         payment = gateway.look(intent)
+        if payment.voucher is not None:
+            # The customer stands at the till: tried again at the next look; the stock stays where it is.
+            return payment
         if payment.status in rules.PAYABLE:
-            # The customer is in the middle of paying: ask again later; the stock stays where it is.
             raise Unavailable(f"Stripe will not cancel {intent} now: {error.code}") from error
         return payment
 
@@ -124,19 +144,46 @@ def _conclude(order: Order, attempt: Attempt, intent: Intent, answer: Payment | 
     if verdict.outcome in ("paid", "mismatch"):
         _write(attempt, Outcome.PAID, answer, "")
     elif verdict.outcome == "waiting":
+        attempt.waits_for = _waits_for(answer)
+        if answer.voucher is not None:
+            _keep_voucher(attempt, answer.voucher)
         _write(attempt, Outcome.WAITING, answer, "")
+        return Finding("waiting", attempt.waits_for)
     elif verdict.outcome == "declined":
         _write(attempt, Outcome.DECLINED, answer, answer.decline_code or answer.error_code)
         return Finding("declined", rules.reason(answer.error_code, answer.decline_code))
     elif verdict.outcome == "canceled":
         _write(attempt, Outcome.CANCELED, answer, "")
         Intent.objects.filter(pk=intent.pk, canceled_at=None).update(canceled_at=timezone.now())
-        return Finding("canceled", "withdrawn" if order.withdrawn_at else "expired")
+        if order.withdrawn_at:
+            return Finding("canceled", "withdrawn")
+        if attempt.waits_for == "konbini":
+            return Finding("expired", "konbini_expired")
+        return Finding("canceled", "expired" if timezone.now() >= order.pay_by else "unanswered")
     if verdict.outcome == "mismatch":
         raise NeedsOperator("amount_mismatch", f"The money does not match the order: {verdict.why}.")
     if verdict.outcome == "unexpected":
         raise NeedsOperator("unexpected_status", f"Stripe answered something unexpected: {verdict.why}.")
     return Finding(verdict.outcome)
+
+
+def _waits_for(payment: Payment) -> str:
+    if payment.voucher is not None:
+        return "konbini"
+    return "authentication" if payment.status == "requires_action" else "processing"
+
+
+def _keep_voucher(attempt: Attempt, slip: VoucherSlip) -> None:
+    """Keep the voucher's codes, once: they do not change while it lives."""
+    Voucher.objects.get_or_create(
+        attempt=attempt,
+        defaults={
+            "expires_at": slip.expires_at,
+            "url": slip.url[:500],
+            "stores": [asdict(store) for store in slip.stores],
+            "remind_at": rules.remind_at(slip.expires_at, timezone.now()),
+        },
+    )
 
 
 def _write(attempt: Attempt, outcome: Outcome, payment: Payment | None, decline_code: str) -> None:
@@ -146,11 +193,16 @@ def _write(attempt: Attempt, outcome: Outcome, payment: Payment | None, decline_
         attempt.charge = payment.charge
         attempt.card_brand = payment.card_brand
         attempt.card_last4 = payment.card_last4
+        attempt.method = (payment.method or attempt.method)[:16]
+        attempt.chain = payment.chain[:16]
     if outcome != Outcome.WAITING:
         attempt.settled_at = timezone.now()
     attempt.save(
-        update_fields=["outcome", "decline_code", "charge", "card_brand", "card_last4", "settled_at"]
-    )
+        update_fields=[
+            "outcome", "decline_code", "method", "waits_for", "chain", "charge", "card_brand", "card_last4",
+            "settled_at",
+        ]
+    )  # fmt: skip
 
 
 def as_answer(finding: Finding) -> dict[str, Any]:

@@ -57,7 +57,7 @@ _STATEMENT = f"""
             WHERE cart_id = cart.id AND status = %(not_paid)s AND withdrawn_at IS NULL
             ORDER BY id DESC LIMIT 1
       ) AS unpaid ON true
-     WHERE cart.shopper = %(shopper)s AND cart.closed_at IS NULL
+     WHERE cart.shopper = %(shopper)s AND cart.closed_at IS NULL AND cart.set_aside_at IS NULL
 """  # noqa: S608 - made of the models' own column names
 _CART, _DRAFT = len(Cart._meta.concrete_fields), len(Draft._meta.concrete_fields)
 _BEING_PAID = [str(status) for status in (Status.PLACED, *sorted(PAID))]

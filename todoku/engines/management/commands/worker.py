@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,10 +16,15 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.worker import Worker
 
+from todoku.bad_news import Unavailable
 from todoku.engines import embedded
 from todoku.engines.poller import look_again
+from todoku.notify import bell, outbox
 
 log = logging.getLogger("todoku.worker")
+
+#: How often a worker looks for mails to send (seconds).
+POST_EVERY = 3.0
 
 
 class Command(BaseCommand):
@@ -60,7 +66,8 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
         # At start too: a worker that was killed a minute ago has left its plays behind.
         chores = [
             asyncio.create_task(_rescue(worker, dead_after)),
-            asyncio.create_task(_look_again(settings.LOOK_EVERY)),
+            asyncio.create_task(_every(settings.LOOK_EVERY, _look_once)),
+            asyncio.create_task(_every(POST_EVERY, _post_once)),
         ]
         try:
             await worker.run()  # type: ignore[no-untyped-call]  # procrastinate gives it no type
@@ -85,19 +92,29 @@ async def _rescue(worker: Worker, dead_after: float) -> None:
         await asyncio.sleep(dead_after / 4)
 
 
-async def _look_again(every: float) -> None:
-    """Look, every so often, at the orders whose next look is due."""
+async def _every(seconds: float, chore: Callable[[], None]) -> None:
+    """Do a chore every so often; one that fails is done again the next time."""
     while True:
-        await asyncio.sleep(every)
+        await asyncio.sleep(seconds)
         try:
-            await asyncio.to_thread(_look_once)
-        except DatabaseError as error:
-            log.warning("could not look at the orders that wait: %s", error)
+            await asyncio.to_thread(chore)
+        except (DatabaseError, Unavailable) as error:
+            log.warning("%s: %s", (chore.__doc__ or chore.__name__).rstrip("."), error)
 
 
 def _look_once() -> None:
+    """Look at the orders that wait."""
     try:
         look_again()
         embedded.restart_lost()
+    finally:
+        connections.close_all()
+
+
+def _post_once() -> None:
+    """Send the mails that are due, and ring for what was found."""
+    try:
+        outbox.send_due()
+        bell.ring_new()
     finally:
         connections.close_all()
