@@ -1,0 +1,546 @@
+"""The planted bugs: each a mistake that a shop has really made, and the tests that must notice it.
+
+An edit names a file, the text that stands in it exactly once, and what stands there instead. Where the house has
+several walls (a lock, a guard, a constraint), the sabotage takes down all of them: one alone changes nothing, which
+is what walls are for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Edit = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """One mistake."""
+
+    name: str
+    #: The mistake in one sentence.
+    what: str
+    edits: tuple[Edit, ...]
+    #: The tests that stand guard: pytest's node ids or files.
+    guards: tuple[str, ...]
+
+
+def _bug(name: str, what: str, edits: Edit | tuple[Edit, ...], *guards: str) -> Sabotage:
+    several = edits if isinstance(edits[0], tuple) else (edits,)
+    return Sabotage(name, what, several, guards)  # type: ignore[arg-type]  # one edit or several
+
+
+_TAKE = "todoku/stock/take.py"
+_STOCK_0001 = "todoku/stock/migrations/0001_initial.py"
+_PAY = "todoku/payment/steps.py"
+_RULES = "todoku/payment/rules.py"
+_STRIPE = "todoku/gateways/stripe.py"
+_STEP = "todoku/flows/step.py"
+_CHECKOUT = "todoku/flows/checkout.py"
+_PLACE = "todoku/order/place.py"
+_ENGINE = "todoku/engines/embedded.py"
+_DOOR = "todoku/webhooks/views.py"
+
+_RACES = "tests/races/test_races.py"
+_KEYS = "tests/gateways/test_keys_of_posts.py"
+_FLOW = "tests/flows/test_engine.py"
+_LEDGER = "tests/flows/test_ledger.py"
+_KONBINI = "tests/flows/test_konbini.py"
+_HOOKS = "tests/webhooks/test_the_door.py"
+
+PLANTED: tuple[Sabotage, ...] = (
+    # The payment ----------------------------------------------------------------------------------------------
+    _bug(
+        "random_key",
+        "The confirmation's key is made anew for every call.",
+        (_PAY, 'key=f"{attempt.key}:confirm"', 'key=__import__("uuid").uuid4().hex'),
+        _KEYS,
+    ),
+    _bug(
+        "key_of_the_order",
+        "The key is made of the order alone, so a second card gets the first one's decline.",
+        (_PAY, 'key=f"{attempt.key}:confirm"', 'key=f"{order.uuid}:confirm"'),
+        _KEYS,
+    ),
+    _bug(
+        "asked_after_the_call",
+        "That Stripe is being asked is not written down before it is asked.",
+        (
+            _PAY,
+            "    Attempt.objects.filter(pk=attempt.pk, asked_at=None).update(outcome=Outcome.ASKED,"
+            " asked_at=timezone.now())\n",
+            "",
+        ),
+        _KEYS,
+        "tests/flows/test_three_d_secure.py",
+    ),
+    _bug(
+        "never_looks",
+        "Every play asks for the money at once instead of looking first.",
+        (_PAY, "    if not first:\n", "    if over:\n"),
+        _KEYS,
+        _FLOW,
+        _KONBINI,
+    ),
+    _bug(
+        "blind_after_a_day",
+        "A confirmation is posted again under a key that Stripe may have forgotten.",
+        (_RULES, "KEY_LIVES = timedelta(hours=23)", "KEY_LIVES = timedelta(days=999)"),
+        _KEYS,
+    ),
+    _bug(
+        "unknown_is_declined",
+        "A lost answer is told as a decline, and the stock goes back while the charge stands.",
+        (
+            _STRIPE,
+            '            raise kind(f"Stripe: {type(error).__name__} {_plain(error)}") from error\n',
+            '            raise Refused("api_error", str(kind)) from error\n',
+        ),
+        "tests/gateways/test_errors.py",
+        _KEYS,
+    ),
+    _bug(
+        "decline_is_retried",
+        "A declined card is asked again and again.",
+        (
+            _STRIPE,
+            "        except stripe.CardError as error:\n            found = error.error\n",
+            "        except stripe.CardError as error:\n            raise Unavailable('declined') from error\n"
+            "            found = error.error\n",
+        ),
+        "tests/gateways/test_errors.py",
+        "tests/flows/test_an_order_arrives.py",
+    ),
+    _bug(
+        "amount_not_compared",
+        "Whatever was paid is taken for the order's total.",
+        (_RULES, "if not amount == amount_received == due:", "if amount_received <= 0:"),
+        _KEYS,
+        "tests/payment",
+    ),
+    _bug(
+        "currency_not_compared",
+        "5,400 of anything is taken for 5,400 yen.",
+        (_RULES, 'if currency != "jpy":', 'if currency == "":'),
+        _KEYS,
+        "tests/payment",
+    ),
+    _bug(
+        "test_money_is_money",
+        "A payment of the other mode is taken for real money.",
+        (_RULES, "if livemode != expect_live:", "if livemode is None:"),
+        _KEYS,
+        "tests/payment",
+    ),
+    _bug(
+        "refused_cancel_is_a_cancel",
+        "A cancel that Stripe refused is taken for one that worked, and the stock goes back.",
+        (
+            _PAY,
+            '            raise Unavailable(f"Stripe will not cancel {intent} now: {error.code}") from error\n'
+            "        return payment\n",
+            '            raise Unavailable(f"Stripe will not cancel {intent} now: {error.code}") from error\n'
+            '        return replace(payment, status="canceled")\n',
+        ),
+        _FLOW,
+    ),
+    _bug(
+        "no_cancel_at_the_deadline",
+        "At the deadline the order is given up without a cancel at Stripe.",
+        (
+            _PAY,
+            "        return gateway.cancel(intent, key=",
+            '        return replace(gateway.look(intent), status="canceled")\n'
+            "        return gateway.cancel(intent, key=",
+        ),
+        _FLOW,
+        _KONBINI,
+    ),
+    _bug(
+        "voucher_by_our_clock",
+        "A konbini voucher is given up by the shop's own clock.",
+        (
+            _PAY,
+            "        if payment.voucher is not None and order.withdrawn_at is None:\n",
+            "        if payment.voucher is not None and order.withdrawn_at is None and not over:\n",
+        ),
+        _KONBINI,
+    ),
+    _bug(
+        "late_money_is_dropped",
+        "A canceled order no longer listens when Stripe says that it was paid after all.",
+        (_ENGINE, 'return status == Status.CANCELED and knock in ("webhook", "reconciliation")', "return False"),
+        _KONBINI,
+        "tests/flows/test_late_payments.py",
+    ),
+    # The stock ------------------------------------------------------------------------------------------------
+    _bug(
+        "no_row_lock",
+        "Stock is checked and then taken, with no lock, no guard and no constraint.",
+        (
+            (_TAKE, '" ORDER BY product_id FOR NO KEY UPDATE"', '" ORDER BY product_id"'),
+            (_TAKE, "           AND level.on_hand + %(on_hand)s::int * asked.quantity >= 0\n", ""),
+            (_STOCK_0001, "models.Q(('on_hand__gte', 0))", "models.Q(('on_hand__gte', -999))"),
+        ),
+        f"{_RACES}::test_thirty_buyers_get_exactly_what_there_is",
+    ),
+    _bug(
+        "sold_out_is_taken",
+        "What has sold out is charged all the same.",
+        (
+            "todoku/stock/steps.py",
+            '    if not short:\n        return {"outcome": "taken"}\n',
+            '    if not short or short:\n        return {"outcome": "taken"}\n',
+        ),
+        _RACES,
+        "tests/pages/test_walk.py",
+    ),
+    _bug(
+        "returned_twice",
+        "Returned stock is not marked as returned, and is returned again.",
+        (
+            _TAKE,
+            "WHERE %(kind)s::text IN ('returned', 'sold') AND order_id",
+            "WHERE %(kind)s::text IN ('sold') AND order_id",
+        ),
+        "tests/flows/test_an_order_arrives.py",
+        _FLOW,
+    ),
+    _bug(
+        "returned_while_payable",
+        "The stock goes back although the present attempt may still be paid.",
+        (
+            _CHECKOUT,
+            "    if not order.payment_attempts.filter(number=order.attempts, outcome__in=OVER).exists():\n",
+            "    if order.pk is None:\n",
+        ),
+        _FLOW,
+    ),
+    _bug(
+        "late_order_below_zero",
+        "A late payment takes goods that are no longer there.",
+        (
+            _TAKE,
+            "    short = _short(wanted)\n    if not short:\n        _move(order, Kind.SOLD, wanted,",
+            "    short: dict[int, int] = {}\n    if not short:\n        _move(order, Kind.SOLD, wanted,",
+        ),
+        _KONBINI,
+        "tests/flows/test_late_payments.py",
+    ),
+    _bug(
+        "unsorted_locks",
+        "Two carts with the same goods in another order lock them crosswise.",
+        (_TAKE, '" ORDER BY product_id FOR NO KEY UPDATE"', '" ORDER BY on_hand FOR NO KEY UPDATE"'),
+        f"{_RACES}::test_carts_with_the_same_goods_in_opposite_order_never_deadlock",
+    ),
+    _bug(
+        "stock_overwritten",
+        "An operator's correction overwrites what was sold meanwhile.",
+        (
+            "todoku/console/adjust.py",
+            "        if last is not None and last.pk != after:\n            raise Overtaken(last)\n",
+            "",
+        ),
+        "tests/console/test_acting.py",
+    ),
+    # The ledger and the flow ------------------------------------------------------------------------------------
+    _bug(
+        "ledger_not_asked",
+        "A finished step is done again.",
+        (
+            _STEP,
+            "            _lock(order)\n            done = _look(step, order)\n            if done is not None:\n",
+            "            _lock(order)\n            done = None\n            if done is not None:\n",
+        ),
+        _LEDGER,
+    ),
+    _bug(
+        "no_order_lock",
+        "Two workers do one step of one order at once.",
+        (_STEP, "WHERE id = %s FOR NO KEY UPDATE", "WHERE id = %s"),
+        _LEDGER,
+    ),
+    _bug(
+        "failed_step_is_done",
+        "A step is written down as done although its effect failed.",
+        (
+            _STEP,
+            "            answer = step.effect(order, gift)\n",
+            "            try:\n"
+            "                with transaction.atomic():\n"
+            "                    answer = step.effect(order, gift)\n"
+            "            except Exception:\n"
+            '                answer = {"outcome": "done"}\n',
+        ),
+        _LEDGER,
+    ),
+    _bug(
+        "waiting_is_final",
+        "An order that waits for its customer is never looked at again.",
+        (_CHECKOUT, 'final=lambda answer: answer["outcome"] == "paid",', "final=lambda answer: True,"),
+        _FLOW,
+        _KONBINI,
+    ),
+    _bug(
+        "unknown_step_guessed",
+        "A step that this version does not know is passed over.",
+        (
+            _STEP,
+            "    if step is None:\n",
+            '    if step is None:\n        return {"outcome": "done"}\n    if step is None:\n',
+        ),
+        _LEDGER,
+        _FLOW,
+    ),
+    _bug(
+        "status_goes_back",
+        "An order's status may go anywhere.",
+        ("todoku/order/rules.py", "    if not may_move(before, after):\n", "    if before == after == '':\n"),
+        "tests/order",
+        "tests/house",
+        "tests/flows/test_an_order_arrives.py",
+    ),
+    _bug(
+        "catch_after_payment",
+        "A failure after the payment may be caught, and then nobody can resume it.",
+        (
+            "todoku/flows/definition.py",
+            "            if flow.states[after].catch:\n",
+            "            if not flow.states[after].catch:\n",
+        ),
+        "tests/flows/test_definition.py",
+    ),
+    # The engine -----------------------------------------------------------------------------------------------
+    _bug(
+        "knock_lost",
+        "A knock that comes during a play is forgotten.",
+        (
+            _ENGINE,
+            "                    knocked_at=timezone.now()\n",
+            "                    knocked_at=None\n",
+        ),
+        _FLOW,
+    ),
+    _bug(
+        "no_case",
+        "An order that stopped tells nobody.",
+        (_ENGINE, "            queue.defer_ring(case.pk)\n", "            pass\n"),
+        _FLOW,
+        "tests/flows/test_mail_refused.py",
+    ),
+    _bug(
+        "twenty_resumes",
+        "Every press of Resume starts a play of its own.",
+        (
+            (
+                _ENGINE,
+                "            if latest is None or latest.pk != execution.pk or latest.status != State.FAILED:\n",
+                "            if latest is None:\n",
+            ),
+            (
+                "todoku/engines/migrations/0002_initial.py",
+                "models.Q(('status', 'RUNNING'))",
+                "models.Q(('status', 'NOBODY'))",
+            ),
+        ),
+        f"{_FLOW}::test_twenty_operators_at_once_resume_it_once",
+        f"{_FLOW}::test_one_order_is_played_once_at_a_time_however_many_knock",
+    ),
+    _bug(
+        "no_poller",
+        "Nobody looks at the orders that wait.",
+        ("todoku/engines/poller.py", '            engine.play(flow, order, knock="poller")\n', "            pass\n"),
+        _FLOW,
+    ),
+    _bug(
+        "lost_job_stays_lost",
+        "A play whose job is gone is never played again.",
+        (
+            _ENGINE,
+            "            queue.defer_play(execution, after=None)\n    return len(lost)",
+            "            pass\n    return len(lost)",
+        ),
+        _FLOW,
+    ),
+    # The press ------------------------------------------------------------------------------------------------
+    _bug(
+        "old_price_is_taken",
+        "What the shopper agreed to is not compared with what it costs now.",
+        (_PLACE, "    if now.pk != quote_id:\n", "    if now.pk is None:\n"),
+        "tests/pages/test_walk.py",
+        "tests/pages/test_bad_input.py",
+    ),
+    _bug(
+        "cart_not_locked",
+        "Two presses of one cart do not wait for each other, and no constraint stops the second.",
+        (
+            (_PLACE, "Cart.objects.select_for_update(no_key=True).filter(pk=cart_id", "Cart.objects.filter(pk=cart_id"),
+            (
+                "todoku/order/migrations/0002_initial.py",
+                "name='one_order_per_cart_version'",
+                "condition=models.Q(('id', 0)), name='one_order_per_cart_version'",
+            ),
+            (
+                "todoku/order/migrations/0002_initial.py",
+                "models.Q(('status__in', ['placed']))",
+                "models.Q(('status__in', ['nobody']))",
+            ),
+        ),
+        f"{_RACES}::test_twenty_presses_at_once_are_one_order_one_attempt_one_charge",
+    ),
+    _bug(
+        "another_shoppers_cart",
+        "A press may order another shopper's cart.",
+        (_PLACE, "filter(pk=cart_id, shopper=shopper)", "filter(pk=cart_id)"),
+        "tests/order",
+        "tests/pages/test_bad_input.py",
+    ),
+    _bug(
+        "guessed_link",
+        "An order's link opens without its seal.",
+        (
+            "todoku/order/links.py",
+            "    if not hmac.compare_digest(raw[16:], _seal(named)):\n",
+            "    if not raw[16:]:\n",
+        ),
+        "tests/pages/test_bad_input.py",
+    ),
+    _bug(
+        "return_is_believed",
+        "The browser's way back says that it was paid, and is believed.",
+        (
+            "todoku/storefront/orders.py",
+            "    if found.status == Status.PLACED:\n        engine.play(",
+            "    if found.status == Status.PLACED:\n"
+            "        Order.objects.filter(pk=found.pk).update(status=Status.PAID)\n        engine.play(",
+        ),
+        "tests/pages",
+    ),
+    _bug(
+        "added_goods_lost",
+        "What the shopper put into the cart during the payment is gone with it.",
+        ("todoku/cart/steps.py", "    if left:\n", "    if left is None:\n"),
+        "tests/flows",
+        "tests/cart",
+    ),
+    _bug(
+        "cart_closed_at_the_press",
+        "The cart is closed before anything is paid.",
+        (
+            _PLACE,
+            "    Attempt.objects.create(order=order, number=order.attempts,",
+            "    Cart.objects.filter(pk=cart_id).update(closed_at=timezone.now())\n"
+            "    Attempt.objects.create(order=order, number=order.attempts,",
+        ),
+        "tests/flows/test_an_order_arrives.py",
+    ),
+    # The door -------------------------------------------------------------------------------------------------
+    _bug(
+        "acknowledged_before_commit",
+        "An event that could not be stored is acknowledged.",
+        (_DOOR, "status=503)", "status=200)"),
+        _HOOKS,
+    ),
+    _bug(
+        "event_counted_twice",
+        "The same event is stored and played as often as it comes.",
+        (
+            (_DOOR, "ON CONFLICT (event_id) DO NOTHING", ""),
+            ("todoku/webhooks/migrations/0001_initial.py", "max_length=255, unique=True", "max_length=255"),
+        ),
+        _HOOKS,
+    ),
+    _bug(
+        "event_is_believed",
+        "The event's own word makes an order paid.",
+        (
+            _DOOR,
+            '        engine.play("checkout", order, knock="webhook")\n',
+            '        if event.type.endswith("payment_intent.succeeded"):\n'
+            '            Order.objects.filter(pk=order.pk).update(status="paid")\n'
+            '        engine.play("checkout", order, knock="webhook")\n',
+        ),
+        _HOOKS,
+    ),
+    _bug(
+        "event_of_another_mode",
+        "Test events move a live shop.",
+        (_DOOR, "    if event.livemode != settings.STRIPE.livemode:\n", "    if event.livemode is None:\n"),
+        _HOOKS,
+    ),
+    _bug(
+        "future_stamp",
+        "A signature from the future is good for ever.",
+        (_STRIPE, "    if stamp > datetime.now(UTC).timestamp() + MOST_SKEW:\n", "    if stamp < 0:\n"),
+        _HOOKS,
+    ),
+    _bug(
+        "unsigned",
+        "Anybody may send events.",
+        (
+            _STRIPE,
+            '        raise BadEvent("no secret of ours made this signature, or it is too old")\n',
+            "        pass\n",
+        ),
+        _HOOKS,
+    ),
+    _bug(
+        "one_secret_only",
+        "During a rotation the events of the second secret are refused.",
+        (
+            _STRIPE,
+            "    for secret in settings.STRIPE.webhook_secrets:\n",
+            "    for secret in settings.STRIPE.webhook_secrets[:1]:\n",
+        ),
+        _HOOKS,
+    ),
+    # The mail -------------------------------------------------------------------------------------------------
+    _bug(
+        "mail_inside_a_transaction",
+        "The mail server is talked to with a transaction open.",
+        (
+            _CHECKOUT,
+            'Step("SendMail", outside=send, effect=mark_sent),',
+            'Step("SendMail", effect=lambda order, _: mark_sent(order, send(order))),',
+        ),
+        "tests/flows",
+    ),
+    _bug(
+        "mail_sent_again",
+        "A mail that has left is sent again by the next play.",
+        ("todoku/notify/steps.py", "    if mail.sent_at is not None:\n        return mail\n", ""),
+        "tests/flows",
+        "tests/notify",
+    ),
+    _bug(
+        "another_message_id",
+        "Every try of a mail is another mail.",
+        (
+            "todoku/notify/letters.py",
+            '        headers={"Message-ID": mail.message_id,',
+            '        headers={"Message-ID": f"<{uuid.uuid4().hex}@x>",',
+        ),
+        "tests/flows",
+        "tests/notify",
+    ),
+    _bug(
+        "refused_address_is_retried",
+        "An address that is refused for good is tried for ever.",
+        (
+            "todoku/notify/letters.py",
+            "        if codes and all(500 <= code < 600 for code in codes):\n",
+            "        if not codes:\n",
+        ),
+        "tests/flows/test_mail_refused.py",
+        "tests/notify",
+    ),
+    _bug(
+        "complete_before_the_mail",
+        "An order is complete although nobody was told.",
+        (
+            _CHECKOUT,
+            '        Step("PublishToMyPage", effect=publish_to_my_page),\n',
+            '        Step("PublishToMyPage", effect=lambda order, _: (move(order, Status.COMPLETE), publish_to_my_page(order, None))[1]),\n',
+        ),
+        "tests/flows",
+    ),
+)
