@@ -160,7 +160,7 @@ def test_the_front_page_says_what_is_wrong_or_that_all_is_well(owner: Client, cr
 
     shown = owner.get(front).content.decode()
     assert "All is well" not in shown
-    assert "1 order needs you" in shown
+    assert "1 thing needs you" in shown
     assert order.number in shown
     assert "¥5,400" in shown
     assert "Send the mail" in shown

@@ -28,8 +28,9 @@ LOW = 3
 class OpenCase:
     """One case, as the front page tells it."""
 
+    #: The order's number, or what a finding without an order is about.
     number: str
-    total: int
+    total: int | None
     paid: bool
     step: str
     reason: str
@@ -45,10 +46,10 @@ def what_needs_a_person(request: HttpRequest) -> dict[str, Any]:
         open_cases = Case.objects.filter(closed_at=None)
         found["cases"] = [
             OpenCase(
-                number=case.order.number,
-                total=case.order.total,
-                paid=case.order.paid_at is not None,
-                step=labels.state(case.step),
+                number=case.order.number if case.order is not None else case.about,
+                total=case.order.total if case.order is not None else None,
+                paid=case.order is not None and case.order.paid_at is not None,
+                step=labels.state(case.step) if case.step else "",
                 reason=labels.reason(case.code, case.step, case.why),
                 opened_at=case.opened_at,
                 failures=case.failures,

@@ -34,6 +34,7 @@ KNOCKS: dict[str, Any] = {
     "resume": gettext_lazy("operator's Resume"),
     "knocked": gettext_lazy("news during the play"),
     "withdrawn": gettext_lazy("newer order of the same cart"),
+    "reconciliation": gettext_lazy("reconciliation"),
 }
 
 #: The colours of every status that the console shows, in unfold's words.
@@ -89,6 +90,7 @@ def reason(code: str, step: str, why: str = "") -> str:
         ),
         "unexpected_status": _("Stripe gave an answer that the shop does not know. Look at the payment at Stripe."),
         "unknown_step": _("The play was started by another version of the shop. Bring that version back, or resume."),
+        "mail_not_taken": _("A mail could not be delivered. Tell the customer in another way."),
         "stripe_key_refused": _("Stripe does not accept the shop's key. Correct the key, then press Resume."),
         "Unavailable": {
             "SendMail": _("The mail server could not be reached. When it is back, press Resume."),
@@ -99,7 +101,8 @@ def reason(code: str, step: str, why: str = "") -> str:
     if code in known:
         return known[code]
     if why and code and code.islower():
-        return why
+        # A finding says its sentence itself, in the words that the catalog knows.
+        return _(why)
     return _("The step failed unexpectedly (%(error)s). A developer may have to mend it; then press Resume.") % {
         "error": code or "?"
     }

@@ -118,7 +118,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         execution = thing
         plays = plays_of(execution)
         line = timeline.draw(execution, execution.order.ledger.all(), execution.mishaps.all(), plays)
-        case = Case.objects.filter(order_id=execution.order_id).order_by("-id").first()
+        case = Case.objects.filter(order_id=execution.order_id, execution__isnull=False).order_by("-id").first()
         why = case.why if case is not None and case.execution_id == execution.pk else ""
         code = case.code if case is not None and case.execution_id == execution.pk else execution.error
         return Page(

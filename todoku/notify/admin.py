@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from todoku.console import acts, at_stripe, labels, timeline
+from todoku.console import acts, at_stripe, finding, labels, timeline
 from todoku.console.correct import correct, is_sent, may_correct, tell
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, address, display, link
 from todoku.console.resume import plays_of
@@ -50,18 +51,19 @@ class CaseAdmin(ReadOnlyAdmin):
 
     detail_template = "console/case.html"
     detail_select_related = ("order__intent", "execution__definition")
-    list_display = ("order", "amount", "state", "step_name", "sentence", "since", "failures")
+    list_display = ("subject", "amount", "state", "step_name", "sentence", "since", "failures")
     list_select_related = ("order",)
     list_filter = (OpenOrClosed,)
     # PostgreSQL puts the open ones (no date) first, from the index on (closed_at, id) read backwards.
     ordering = ("-closed_at", "id")
-    search_fields = ("=order__number",)
-    search_help_text = gettext_lazy("Order number")
+    search_fields = ("=order__number", "=about", "=code")
+    search_help_text = gettext_lazy("Order number, id at Stripe or cause")
 
     def get_urls(self) -> list[URLPattern]:
-        """The act that a refused mail asks for."""
+        """The act that a refused mail asks for, and the one that ends a finding."""
         return [
             path("<int:pk>/mail/", self.admin_site.admin_view(self.mail_view), name="notify_case_mail"),
+            path("<int:pk>/close/", self.admin_site.admin_view(self.close_view), name="notify_case_close"),
             *super().get_urls(),
         ]
 
@@ -75,21 +77,57 @@ class CaseAdmin(ReadOnlyAdmin):
         if request.method != "POST":
             return HttpResponseRedirect(address(case))
         form = MailForm(request.POST)
-        if not form.is_valid() and _asks_for_an_address(case, case.order):
+        order = case.order
+        if order is None or case.execution is None:
+            return HttpResponseRedirect(address(case))
+        if not form.is_valid() and _asks_for_an_address(case, order):
             return self.show(request, case, status=422, mail_form=form, mail_open=True)
         if form.is_valid():
-            tell(request, correct(request, case.order, **form.cleaned_data))
+            tell(request, correct(request, order, **form.cleaned_data))
         return HttpResponseRedirect(address(case))
+
+    def close_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Close a finding with a reason. A GET shows the case; only a POST acts."""
+        if not self.has_view_permission(request) or not finding.may_close(request):
+            raise PermissionDenied
+        case = self.find(request, str(pk))
+        if case is None:
+            raise Http404
+        if request.method != "POST":
+            return HttpResponseRedirect(address(case))
+        if case.execution is not None:
+            messages.error(request, _("A stopped order's case closes by itself, when the order has gone on."))
+            return HttpResponseRedirect(address(case))
+        form = finding.CloseForm(request.POST)
+        if not form.is_valid() and case.closed_at is None:
+            return self.show(request, case, status=422, close_form=form)
+        if form.is_valid() and finding.close(request, case, **form.cleaned_data):
+            messages.success(request, _("The finding is closed."))
+        else:
+            messages.info(request, _("The finding is closed already."))
+        return HttpResponseRedirect(address(case))
+
+    def show(self, request: HttpRequest, thing: Case, **more: Any) -> TemplateResponse:
+        """Show an order that has stopped with its flow, and a finding with what it is about."""
+        shown = super().show(request, thing, **more)
+        if thing.execution is None:
+            shown.template_name = "console/finding.html"
+        return shown
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
         """Leave the technical text out of the list."""
         rows: QuerySet[Case] = super().get_queryset(request)
         return rows.defer("technical")
 
+    @display(description=gettext_lazy("about"), ordering="order")
+    def subject(self, case: Case) -> str:
+        """The order, or what a finding without one is about."""
+        return case.order.number if case.order is not None else case.about
+
     @display(description=gettext_lazy("total"), ordering="order__total")
     def amount(self, case: Case) -> str:
         """The order's total."""
-        return yen(case.order.total)
+        return yen(case.order.total if case.order is not None else None)
 
     @display(description=gettext_lazy("state"), label=labels.COLOURS)
     def state(self, case: Case) -> tuple[str, str]:
@@ -98,8 +136,8 @@ class CaseAdmin(ReadOnlyAdmin):
 
     @display(description=gettext_lazy("step"), ordering="step")
     def step_name(self, case: Case) -> str:
-        """The step at which the order stopped."""
-        return labels.state(case.step)
+        """The step at which the order stopped; a finding was come upon, and has stopped nothing."""
+        return labels.state(case.step) if case.step else "–"
 
     @display(description=gettext_lazy("reason"))
     def sentence(self, case: Case) -> str:
@@ -112,12 +150,14 @@ class CaseAdmin(ReadOnlyAdmin):
         return jst(case.opened_at)
 
     def title(self, thing: Case) -> str:
-        """The heading: which order has stopped, and over how much."""
-        return f"{thing.order.number} · {yen(thing.order.total)}"
+        """The heading: which order it is and over how much, or what else it is about."""
+        return f"{thing.order.number} · {yen(thing.order.total)}" if thing.order is not None else thing.about
 
     def page(self, request: HttpRequest, thing: Case) -> Page:
         """What happened in one sentence, what Resume will do, and the way to everything else."""
         case, order, execution = thing, thing.order, thing.execution
+        if order is None or execution is None:
+            return finding.page(request, case)
         plays = plays_of(execution)
         refused = _asks_for_an_address(case, order)
         mail = order.mails.filter(kind=KIND).first() if refused else None

@@ -176,7 +176,7 @@ class OrderAdmin(ReadOnlyAdmin):
         attempts = list(order.payment_attempts.all())
         numbers = {execution.name: execution.pk for execution in executions}
         mails = list(order.mails.all())
-        case = order.cases.filter(closed_at=None).first()
+        case = order.cases.filter(closed_at=None).order_by("execution_id", "-id").first()
         running = any(execution.status == "RUNNING" for execution in executions)
         refused = case is not None and case.code == "mail_refused"
         corrected = any(mail.recipient != order.email for mail in mails if mail.kind == KIND)
