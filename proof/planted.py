@@ -39,6 +39,7 @@ _CHECKOUT = "todoku/flows/checkout.py"
 _PLACE = "todoku/order/place.py"
 _ENGINE = "todoku/engines/embedded.py"
 _DOOR = "todoku/webhooks/views.py"
+_TAKEN = "todoku/webhooks/take.py"
 
 _RACES = "tests/races/test_races.py"
 _KEYS = "tests/gateways/test_keys_of_posts.py"
@@ -229,7 +230,7 @@ PLANTED: tuple[Sabotage, ...] = (
     _bug(
         "unsorted_locks",
         "Two carts with the same goods in another order lock them crosswise.",
-        (_TAKE, '" ORDER BY product_id FOR NO KEY UPDATE"', '" ORDER BY on_hand FOR NO KEY UPDATE"'),
+        (_TAKE, '" ORDER BY product_id FOR NO KEY UPDATE"', '" ORDER BY random() FOR NO KEY UPDATE"'),
         f"{_RACES}::test_carts_with_the_same_goods_in_opposite_order_never_deadlock",
     ),
     _bug(
@@ -304,8 +305,8 @@ PLANTED: tuple[Sabotage, ...] = (
         "A failure after the payment may be caught, and then nobody can resume it.",
         (
             "todoku/flows/definition.py",
-            "            if flow.states[after].catch:\n",
-            "            if not flow.states[after].catch:\n",
+            "            if isinstance(state, Task) and state.catch:\n",
+            "            if isinstance(state, Task) and not state:\n",
         ),
         "tests/flows/test_definition.py",
     ),
@@ -444,7 +445,7 @@ PLANTED: tuple[Sabotage, ...] = (
         "event_counted_twice",
         "The same event is stored and played as often as it comes.",
         (
-            (_DOOR, "ON CONFLICT (event_id) DO NOTHING", ""),
+            (_TAKEN, "ON CONFLICT (event_id) DO NOTHING", ""),
             ("todoku/webhooks/migrations/0001_initial.py", "max_length=255, unique=True", "max_length=255"),
         ),
         _HOOKS,
@@ -453,9 +454,9 @@ PLANTED: tuple[Sabotage, ...] = (
         "event_is_believed",
         "The event's own word makes an order paid.",
         (
-            _DOOR,
+            _TAKEN,
             '        engine.play("checkout", order, knock="webhook")\n',
-            '        if event.type.endswith("payment_intent.succeeded"):\n'
+            '        if events[0].type.endswith("payment_intent.succeeded"):\n'
             '            Order.objects.filter(pk=order.pk).update(status="paid")\n'
             '        engine.play("checkout", order, knock="webhook")\n',
         ),
@@ -464,7 +465,7 @@ PLANTED: tuple[Sabotage, ...] = (
     _bug(
         "event_of_another_mode",
         "Test events move a live shop.",
-        (_DOOR, "    if event.livemode != settings.STRIPE.livemode:\n", "    if event.livemode is None:\n"),
+        (_TAKEN, "    if event.livemode != settings.STRIPE.livemode:\n", "    if event.livemode is None:\n"),
         _HOOKS,
     ),
     _bug(

@@ -18,33 +18,15 @@ from rehearsal.answer import Request
 from rehearsal.api import Rehearsal
 from rehearsal.deliveries import signature
 from tests import shop
+from tests.webhooks.sender import DOOR, SECRET
+from tests.webhooks.sender import event as _event
+from tests.webhooks.sender import knock as _knock
 from todoku.catalog.models import Product
 from todoku.engines.models import Execution
 from todoku.order.models import Order, Status
 from todoku.webhooks.models import StripeEvent
 
-DOOR = "/webhooks/stripe/"
-SECRET = "whsec_rehearsal"
 THREE_D_SECURE = "4000002760003184"
-
-
-def _event(intent: str = "pi_none", id: str = "evt_1", type: str = "payment_intent.succeeded", **more: Any) -> Any:
-    return {
-        "id": id,
-        "object": "event",
-        "type": type,
-        "created": 1_795_000_000,
-        "livemode": False,
-        "data": {"object": {"id": intent, "object": "payment_intent", "client_secret": f"{intent}_secret_42"}},
-        **more,
-    }
-
-
-def _knock(body: Any, *, secret: str = SECRET, late: float = 0, sign: bool = True, **headers: str) -> Any:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    if sign:
-        headers.setdefault("HTTP_STRIPE_SIGNATURE", signature(raw, secret, int(time.time() - late)))
-    return Client(enforce_csrf_checks=True).post(DOOR, raw, content_type="application/json", **headers)
 
 
 # Who is let in -------------------------------------------------------------------------------------------------------

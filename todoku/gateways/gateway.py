@@ -85,6 +85,8 @@ class Happened:
     payment_intent: str
     livemode: bool
     happened_at: datetime | None
+    #: Another account that it is about; empty for our own.
+    account: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,17 @@ class Returned:
     amount: int
     status: str
     created: datetime
+
+
+class NotAsked(Unavailable):
+    """Nothing was sent: the provider is away, or all that its rate limits allow is taken. Ask again later.
+
+    ``again_in`` says in how many seconds.
+    """
+
+    def __init__(self, why: str, *, again_in: int) -> None:
+        super().__init__(why)
+        self.again_in = again_in
 
 
 class FailureKept(Unavailable):
@@ -119,7 +132,14 @@ class AnotherRequest(Refused):
 
 
 class KeyRefused(Refused):
-    """The provider does not accept our key: wrong, revoked, or without the right. A person must mend that."""
+    """The provider does not accept our key: wrong, revoked, or without the right. A person must mend that.
+
+    ``revoked`` says that the key is good for nothing at all.
+    """
+
+    def __init__(self, code: str, message: str, *, revoked: bool = False) -> None:
+        super().__init__(code, message)
+        self.revoked = revoked
 
 
 class Gateway(Protocol):

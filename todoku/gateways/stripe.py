@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -14,12 +15,14 @@ from django.utils.module_loading import import_string
 
 from todoku.bad_news import Unavailable
 from todoku.database import let_go
+from todoku.gateways import breaker, limiter
 from todoku.gateways.gateway import (
     AnotherRequest,
     Declined,
     FailureKept,
     Happened,
     KeyRefused,
+    NotAsked,
     Payment,
     Refused,
     Returned,
@@ -30,8 +33,11 @@ from todoku.gateways.gateway import (
 # Off: the SDK would write a file into the home directory and tell Stripe about this machine.
 stripe.enable_telemetry = False
 
-#: Seconds that a page waits for Stripe: a shopper is looking at it.
-PAGE_TIMEOUT = 8.0
+#: Seconds that a page waits for Stripe: a shopper is looking at it. With the wait for a free moment (two seconds)
+#: and for the connection it is ten in all.
+PAGE_TIMEOUT = 6.0
+#: A page's request is sent a second time only if the first came back within so many seconds.
+PAGE_SENDS_AGAIN_WITHIN = 1.0
 #: Seconds that a worker waits; longer than Stripe takes for a slow bank.
 WORKER_TIMEOUT = 40.0
 #: Objects asked for at once when many are listed (Stripe gives 100 at most).
@@ -42,22 +48,79 @@ MOST_SKEW = 300
 
 def requests_client(timeout: float) -> stripe.HTTPClient:
     """Make the HTTP client that the real shop uses, with its own connection pool per thread."""
-    return stripe.RequestsClient(timeout=(min(timeout, 5.0), timeout))
+    return stripe.RequestsClient(timeout=(min(timeout / 3, 5.0), timeout))
+
+
+class _Steady(stripe.HTTPClient):
+    """The SDK's HTTP client, with our own say about when a request is sent again.
+
+    One that timed out is not: whoever asked looks first. All others wait for a free moment like the first one.
+    """
+
+    def __init__(self, inner: stripe.HTTPClient) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # the SDK gives it no type
+        self.name = inner.name
+        self._inner = inner
+        self._call = threading.local()
+
+    def begin(self, endpoint: str, patience: limiter.Patience) -> None:
+        """Take note of the call that this thread is about to make."""
+        self._call.began, self._call.endpoint, self._call.patience = time.monotonic(), endpoint, patience
+        self._call.moment = 0.0
+
+    def request(self, method: str, url: str, headers: Any, post_data: Any = None, **_: Any) -> Any:
+        """Send it."""
+        return self._inner.request(method, url, headers, post_data)
+
+    def _should_retry(self, response: Any, api_connection_error: Any, num_retries: int, max_network_retries: Any) -> bool:
+        page = self._call.patience is limiter.PAGE
+        if api_connection_error is not None and _timed_out(api_connection_error):
+            return False
+        if page and time.monotonic() - self._call.began > PAGE_SENDS_AGAIN_WITHIN:
+            return False
+        # The SDK does not repeat a 429. A page cannot come back later; a worker's play can.
+        too_many = page and response is not None and response[1] == 429 and num_retries < (max_network_retries or 0)
+        if not too_many and not super()._should_retry(  # type: ignore[no-untyped-call]
+            response, api_connection_error, num_retries, max_network_retries
+        ):
+            return False
+        try:
+            self._call.moment = limiter.book(self._call.endpoint, self._call.patience)
+        except NotAsked:
+            return False
+        finally:
+            let_go()
+        return True
+
+    def _sleep_time_seconds(self, num_retries: int) -> float:
+        return max(self._inner._sleep_time_seconds(num_retries), self._call.moment - time.monotonic())
+
+    def close(self) -> None:
+        """Close this thread's connections."""
+        self._inner.close()  # type: ignore[no-untyped-call]
+
+
+def _timed_out(error: BaseException) -> bool:
+    cause = error.__cause__
+    return cause is not None and "Timeout" in type(cause).__name__
 
 
 _Found = TypeVar("_Found")
+_Read = TypeVar("_Read")
 
 
 class StripeGateway:
     """One account at Stripe, or the rehearsal Stripe, with one patience."""
 
-    def __init__(self, timeout: float, retries: int) -> None:
+    def __init__(self, timeout: float, retries: int, patience: limiter.Patience) -> None:
         make: Callable[[float], stripe.HTTPClient] = import_string(settings.STRIPE_HTTP_CLIENT)
+        self._patience = patience
+        self._http = _Steady(make(timeout))
         self._client = stripe.StripeClient(
             settings.STRIPE.secret,
             base_addresses={"api": settings.STRIPE.api},
             max_network_retries=retries,
-            http_client=make(timeout),
+            http_client=self._http,
         )
 
     def create(
@@ -65,6 +128,7 @@ class StripeGateway:
     ) -> Payment:
         """Create a PaymentIntent over ``amount`` yen, not yet confirmed, payable by these methods."""
         return self._ask(
+            "create",
             lambda: self._client.v1.payment_intents.create(
                 {
                     "amount": amount,
@@ -81,6 +145,7 @@ class StripeGateway:
     ) -> Payment:
         """Change an unconfirmed PaymentIntent's amount, methods and metadata."""
         return self._ask(
+            "update",
             lambda: self._client.v1.payment_intents.update(
                 intent,
                 {
@@ -95,6 +160,7 @@ class StripeGateway:
     def look(self, intent: str) -> Payment:
         """Say how the PaymentIntent stands now."""
         return self._ask(
+            "look",
             lambda: self._client.v1.payment_intents.retrieve(
                 intent, {"expand": ["latest_charge", "payment_method"]}
             )
@@ -109,6 +175,7 @@ class StripeGateway:
             more["payment_method_options"] = {"konbini": {"expires_after_days": konbini_days}}
         try:
             return self._ask(
+                "confirm",
                 lambda: self._client.v1.payment_intents.confirm(
                     intent,
                     {
@@ -131,7 +198,9 @@ class StripeGateway:
 
     def cancel(self, intent: str, *, key: str) -> Payment:
         """Make sure that the PaymentIntent can no longer be paid; raises Refused if it has been paid."""
-        return self._ask(lambda: self._client.v1.payment_intents.cancel(intent, {}, {"idempotency_key": key}))
+        return self._ask(
+            "cancel", lambda: self._client.v1.payment_intents.cancel(intent, {}, {"idempotency_key": key})
+        )
 
     def payments(self, *, since: datetime, until: datetime | None = None) -> Iterator[Payment]:
         """List the PaymentIntents created since then (and before ``until``), the newest first."""
@@ -139,6 +208,7 @@ class StripeGateway:
         if until is not None:
             created["lt"] = int(until.timestamp())
         return self._list(
+            "list payments",
             lambda more: self._client.v1.payment_intents.list(
                 {"created": created, "expand": ["data.latest_charge", "data.payment_method"], **more}
             ),
@@ -148,74 +218,110 @@ class StripeGateway:
     def refunds(self, *, since: datetime) -> Iterator[Returned]:
         """List the refunds made since then, whoever made them, the newest first."""
         created: Any = {"gte": int(since.timestamp())}
-        return self._list(lambda more: self._client.v1.refunds.list({"created": created, **more}), _read_returned)
+        return self._list("list refunds", lambda more: self._client.v1.refunds.list({"created": created, **more}), _read_returned)
 
     def disputes(self, *, since: datetime) -> Iterator[Returned]:
         """List the disputes opened since then, the newest first."""
         created: Any = {"gte": int(since.timestamp())}
-        return self._list(lambda more: self._client.v1.disputes.list({"created": created, **more}), _read_returned)
+        return self._list("list disputes", lambda more: self._client.v1.disputes.list({"created": created, **more}), _read_returned)
 
     def events(self, *, since: datetime, types: Sequence[str]) -> Iterator[Happened]:
         """List the events of these types since then (Stripe keeps 30 days), the newest first."""
         asked: Any = {"created": {"gte": int(since.timestamp())}, "types": list(types)}
-        return self._list(lambda more: self._client.v1.events.list({**asked, **more}), _read_happened)
+        return self._list("list events", lambda more: self._client.v1.events.list({**asked, **more}), _read_happened)
 
-    def _list(self, page: Callable[[Any], Any], read: Callable[[Any], _Found]) -> Iterator[_Found]:
+    def probe(self) -> None:
+        """Ask Stripe something harmless, only to hear whether it answers."""
+        self._sorted("look", lambda: self._client.v1.payment_intents.list({"limit": 1}), lambda found: found.data)
+
+    def _list(self, endpoint: str, page: Callable[[Any], Any], read: Callable[[Any], _Found]) -> Iterator[_Found]:
         """Walk through a list of Stripe's, page by page; each page is one call."""
         more: dict[str, Any] = {"limit": AT_ONCE}
         while True:
-            found = self._sorted(functools.partial(page, dict(more)))
-            try:
-                rows = [(str(row.id), read(row)) for row in found.data]
-                has_more = bool(found.has_more)
-            except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
-                raise Unavailable(f"Stripe: malformed list ({type(error).__name__})") from error
+            rows, has_more = self._sorted(
+                endpoint,
+                functools.partial(page, dict(more)),
+                lambda found: ([(str(row.id), read(row)) for row in found.data], bool(found.has_more)),
+            )
             yield from (row for _id, row in rows)
             if not has_more or not rows:
                 return
             more["starting_after"] = rows[-1][0]
 
-    def _ask(self, call: Callable[[], stripe.PaymentIntent]) -> Payment:
+    def _ask(self, endpoint: str, call: Callable[[], stripe.PaymentIntent]) -> Payment:
         """Make one call about a PaymentIntent; see ``_sorted`` for how it may end badly."""
-        found = self._sorted(call)
-        try:
-            return read_payment(found)
-        except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
-            # An answer that is not shaped like a PaymentIntent is no answer either.
-            raise Unavailable(f"Stripe: malformed answer ({type(error).__name__})") from error
+        return self._sorted(endpoint, call, read_payment)
 
-    def _sorted(self, call: Callable[[], _Found]) -> _Found:
-        """Make one call and sort its bad endings into "unknown" and "refused"; a card error passes through."""
+    def _sorted(self, endpoint: str, call: Callable[[], Any], read: Callable[[Any], _Read]) -> _Read:
+        """Make one call, and tell the breaker how it went; a card error passes through."""
+        patience = limiter.LIST if endpoint.startswith("list") else self._patience
+        moment = limiter.book(endpoint, patience)
+        if patience is limiter.PAGE:
+            breaker.let_page_through()
+        else:
+            breaker.standing()
         let_go()
+        if (wait := moment - time.monotonic()) > 0:
+            time.sleep(wait)
+        self._http.begin(endpoint, patience)
         try:
-            return call()
-        except stripe.CardError:
+            answer = _make(call, read)
+        except (stripe.CardError, Refused, _Busy) as answered:
+            if isinstance(answered, KeyRefused) and answered.revoked:
+                breaker.failed(breaker.KEY)
+            else:
+                breaker.heard()
             raise
-        except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
-            about = getattr(error.error, "payment_intent", None) if error.error else None
-            refused = AnotherRequest if isinstance(error, stripe.IdempotencyError) else Refused
-            raise refused(
-                _code(error), _plain(error), read_payment(about) if about is not None else None
-            ) from error
-        except (stripe.AuthenticationError, stripe.PermissionError) as error:
-            raise KeyRefused(_code(error), _plain(error)) from error
-        except stripe.StripeError as error:
-            # No answer, 409 in use, 429, 5xx, or an answer that is none: what happened is not known.
-            kind = FailureKept if _is_kept(error) else Unavailable
-            raise kind(f"Stripe: {type(error).__name__} {_plain(error)}") from error
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            # The SDK itself could make nothing of the answer.
-            raise Unavailable(f"Stripe: malformed answer ({type(error).__name__})") from error
+        except Unavailable:
+            breaker.failed()
+            raise
+        breaker.heard()
+        return answer
+
+
+class _Busy(Unavailable):
+    """Stripe is there, but says nothing of what became of it: 409, 429, or a failure that it keeps."""
+
+
+class _Kept(FailureKept, _Busy):
+    """A failure that Stripe keeps is Stripe's answer all the same."""
+
+
+def _make(call: Callable[[], Any], read: Callable[[Any], _Read]) -> _Read:
+    """Make one call and sort its bad endings into "unknown" and "refused"; a card error passes through."""
+    try:
+        return read(call())
+    except stripe.CardError:
+        raise
+    except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+        about = getattr(error.error, "payment_intent", None) if error.error else None
+        refused = AnotherRequest if isinstance(error, stripe.IdempotencyError) else Refused
+        raise refused(_code(error), _plain(error), read_payment(about) if about is not None else None) from error
+    except (stripe.AuthenticationError, stripe.PermissionError) as error:
+        # A restricted key may lack one right only; a key that is wrong or revoked is good for nothing.
+        raise KeyRefused(
+            _code(error), _plain(error), revoked=isinstance(error, stripe.AuthenticationError)
+        ) from error
+    except stripe.StripeError as error:
+        # No answer, 409 in use, 429, 5xx, or an answer that is none: what happened is not known.
+        raise _unknown(error)(f"Stripe: {type(error).__name__} {_plain(error)}") from error
+    except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
+        # The SDK or we could make nothing of it: an answer that is not shaped like one is no answer.
+        raise Unavailable(f"Stripe: malformed answer ({type(error).__name__})") from error
 
 
 def _types(methods: Sequence[str]) -> Any:
     return list(methods)
 
 
-def _is_kept(error: stripe.StripeError) -> bool:
-    """Say whether this is a stored 5xx that comes back under its key (docs.stripe.com/api/idempotent_requests)."""
+def _unknown(error: stripe.StripeError) -> type[Unavailable]:
+    """Tell a busy Stripe and a stored 5xx that comes back under its key (docs.stripe.com/api/idempotent_requests) apart
+    from one that does not answer."""
+    if isinstance(error, stripe.RateLimitError) or error.http_status == 409:
+        return _Busy
     headers = {str(name).lower(): str(value) for name, value in dict(error.headers or {}).items()}
-    return (error.http_status or 0) >= 500 and headers.get("idempotent-replayed", "").lower() == "true"
+    kept = (error.http_status or 0) >= 500 and headers.get("idempotent-replayed", "").lower() == "true"
+    return _Kept if kept else Unavailable
 
 
 def read_payment(found: Any) -> Payment:
@@ -297,17 +403,9 @@ def _read_returned(found: Any) -> Returned:
 
 def _read_happened(found: Any) -> Happened:
     try:
-        event = StripeEventRead(found.to_dict())
+        return read_happened(found.to_dict())
     except BadEvent as error:
         raise ValueError(str(error)) from error
-    return Happened(
-        id=event.id,
-        type=event.type,
-        object_id=event.object_id,
-        payment_intent=event.payment_intent,
-        livemode=event.livemode,
-        happened_at=event.happened_at,
-    )
 
 
 def _as_dict(found: Any) -> dict[str, Any]:
@@ -330,7 +428,9 @@ def _plain(error: stripe.StripeError) -> str:
 
 @functools.cache
 def _gateway(patience: str) -> StripeGateway:
-    return StripeGateway(PAGE_TIMEOUT, 1) if patience == "page" else StripeGateway(WORKER_TIMEOUT, 2)
+    if patience == "page":
+        return StripeGateway(PAGE_TIMEOUT, 1, limiter.PAGE)
+    return StripeGateway(WORKER_TIMEOUT, 2, limiter.WORKER)
 
 
 _making = threading.Lock()
@@ -351,35 +451,45 @@ def for_worker() -> StripeGateway:
 def forget() -> None:
     """Make new gateways at the next call, with the settings of that time."""
     _gateway.cache_clear()
+    breaker.forget()
+    limiter.forget()
 
 
 class BadEvent(Exception):
     """A body at the webhook door that Stripe did not sign, or not lately, or that is no event."""
 
 
-class StripeEventRead:
-    """What we take from a signed event: ids, and nothing that would have to be believed."""
-
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        # A thin event (v2) names its object beside; a snapshot carries it.
-        data = body.get("data") or {}
-        if not isinstance(data, Mapping):
-            raise BadEvent("the event's data are not an object")
-        related = body.get("related_object") or data.get("object") or {}
-        if not isinstance(related, Mapping):
-            raise BadEvent("the event's object is not an object")
-        self.id = _text(body, "id")
-        self.type = _text(body, "type")
-        self.object_id = _id(related)
-        intent = related.get("payment_intent")
+def read_happened(body: Mapping[str, Any]) -> Happened:
+    """Take from an event its ids, and nothing that would have to be believed. Raises BadEvent."""
+    # A thin event (v2) names its object beside; a snapshot carries it.
+    data = body.get("data") or {}
+    if not isinstance(data, Mapping):
+        raise BadEvent("the event's data are not an object")
+    related = body.get("related_object") or data.get("object") or {}
+    if not isinstance(related, Mapping):
+        raise BadEvent("the event's object is not an object")
+    about = _id(related)
+    intent = related.get("payment_intent")
+    return Happened(
+        id=_text(body, "id"),
+        type=_text(body, "type"),
+        object_id=about,
         # Only its id, also where Stripe has put the whole intent in its place.
-        about = _id(intent if isinstance(intent, Mapping) else {"id": intent})
-        self.payment_intent = self.object_id if self.object_id.startswith("pi_") else about
-        self.livemode = body.get("livemode") is True
-        self.happened_at = _moment(body.get("created"))
+        payment_intent=about
+        if about.startswith("pi_")
+        else _id(intent if isinstance(intent, Mapping) else {"id": intent}),
+        livemode=body.get("livemode") is True,
+        happened_at=_moment(body.get("created")),
+        account=_account(body.get("account")) or _account(body.get("context")),
+    )
 
 
-def read_event(body: bytes, signature: str) -> StripeEventRead:
+def _account(value: object) -> str:
+    """Another account's name: a snapshot has it in ``account`` (Connect), a thin event in ``context``."""
+    return "" if value in (None, "") else str(value)[:255]
+
+
+def read_event(body: bytes, signature: str) -> Happened:
     """Check a webhook's signature with each of our secrets and read the event. Raises BadEvent.
 
     Old signatures are refused by the SDK (300 seconds, docs.stripe.com/webhooks); future ones by us.
@@ -407,13 +517,13 @@ def read_event(body: bytes, signature: str) -> StripeEventRead:
         raise BadEvent("the body is not JSON") from error
     if not isinstance(parsed, dict):
         raise BadEvent("the body is not an event")
-    return StripeEventRead(parsed)
+    return read_happened(parsed)
 
 
 def _stamp(signature: str) -> float:
     for part in signature.split(","):
         name, _, value = part.partition("=")
-        if name.strip() == "t" and value.isascii() and value.isdigit() and len(value) <= 12:
+        if name == "t" and value.isascii() and value.isdigit() and len(value) <= 12:
             return float(value)
     raise BadEvent("the signature header has no time")
 

@@ -19,7 +19,7 @@ from procrastinate.worker import Worker
 from todoku.bad_news import Unavailable
 from todoku.engines import embedded
 from todoku.engines.poller import look_again
-from todoku.notify import bell, outbox
+from todoku.notify import bell, outbox, reminders
 
 log = logging.getLogger("todoku.worker")
 
@@ -51,6 +51,7 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
     dead_after = settings.WORKER_DEAD_AFTER
     assert isinstance(app.connector, DjangoConnector)
     worker_app = app.with_connector(app.connector.get_worker_connector())
+    worker_app.periodic_defaults = app.periodic_defaults  # which the copy leaves behind
     async with worker_app.open_async():
         worker = Worker(
             worker_app,
@@ -100,6 +101,9 @@ async def _every(seconds: float, chore: Callable[[], None]) -> None:
             await asyncio.to_thread(chore)
         except (DatabaseError, Unavailable) as error:
             log.warning("%s: %s", (chore.__doc__ or chore.__name__).rstrip("."), error)
+        except Exception:
+            # A chore that has died would be missed by nobody, and its mails by many.
+            log.exception("%s", (chore.__doc__ or chore.__name__).rstrip("."))
 
 
 def _look_once() -> None:
@@ -112,8 +116,9 @@ def _look_once() -> None:
 
 
 def _post_once() -> None:
-    """Send the mails that are due, and ring for what was found."""
+    """Remind who has not paid yet, send the mails that are due, and ring for what was found."""
     try:
+        reminders.remind_due()
         outbox.send_due()
         bell.ring_new()
     finally:
