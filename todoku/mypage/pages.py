@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from todoku.order import links
 from todoku.order.models import Order, Status
-from todoku.storefront import details, shopper
+from todoku.payment import stores
+from todoku.payment.models import Attempt, Outcome
+from todoku.storefront import details, konbini, shopper
 from todoku.storefront.checkout import parcels
 from todoku.storefront.orders import find, standing
 from todoku.storefront.page import go, show
@@ -20,13 +26,16 @@ MOST_SHOWN = 50
 
 @require_safe
 def orders(request: HttpRequest) -> HttpResponse:
-    """List this browser's orders: the published ones, and those whose payment is still being checked."""
+    """List this browser's orders: the published ones, and those that are still to be paid or being checked.
+
+    What ended unpaid is left out: there is nothing to do about it.
+    """
     name = shopper.recognise(request)
     mine = (
         Order.objects.filter(
             Q(my_page_entry__shopper=name) | Q(shopper=name, status__in=[Status.PLACED, Status.PAID, Status.RECORDED])
         )
-        .prefetch_related("lines", "deliveries")
+        .prefetch_related("lines", "deliveries", "payment_attempts__voucher")
         .order_by("-id")[:MOST_SHOWN]
         if name
         else []
@@ -41,10 +50,23 @@ def orders(request: HttpRequest) -> HttpResponse:
             and all(parcel.state == parcel.State.SHIPPED for parcel in order.deliveries.all()),
             "names": [line.name_in(language) for line in order.lines.all()],
             "pieces": sum(line.quantity for line in order.lines.all()),
+            **_to_pay(order),
         }
         for order in mine
     ]
     return show(request, "mypage/orders.html", {"rows": rows})
+
+
+def _to_pay(order: Order) -> dict[str, Any]:
+    """Until when an order is to be paid at a konbini; nothing for one that is not."""
+    if order.status != Status.PLACED or order.withdrawn_at is not None:
+        return {}
+    for attempt in order.payment_attempts.all():
+        if attempt.number == order.attempts and attempt.waits_for == "konbini" and hasattr(attempt, "voucher"):
+            expires_at = attempt.voucher.expires_at
+            if expires_at > timezone.now():
+                return {"until": konbini.until(expires_at), "left": konbini.left(expires_at)}
+    return {}
 
 
 @require_safe
@@ -76,5 +98,17 @@ def order(request: HttpRequest, token: str) -> HttpResponse:
             "taxes": found.taxes,
             "wished_on": details.spoken_day(found.wished_on) if found.wished_on else "",
             "deliveries": list(found.deliveries.order_by("number")),
+            "paid": _how_paid(found),
         },
     )
+
+
+def _how_paid(order: Order) -> str:
+    """Say how an order was paid."""
+    attempt = Attempt.objects.filter(order=order, outcome=Outcome.PAID).order_by("-number").first()
+    if attempt is None:
+        return ""
+    if attempt.method == "konbini":
+        store = stores.name(attempt.chain)
+        return _("Paid at %(store)s") % {"store": store} if store else _("Paid at a convenience store")
+    return _("Paid by card")

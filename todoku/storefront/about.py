@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_safe
 
+from todoku.storefront import konbini
 from todoku.storefront.page import SeeOther, form_of, show
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 @require_safe
 def legal(request: HttpRequest) -> HttpResponse:
     """Show the legal notice (特定商取引法に基づく表記)."""
-    return show(request, "storefront/legal.html")
+    return show(request, "storefront/legal.html", konbini.terms())
 
 
 @require_safe

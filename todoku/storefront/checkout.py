@@ -27,12 +27,13 @@ from todoku.money import spoken
 from todoku.order import links, place
 from todoku.order import messages as order_messages
 from todoku.order.models import Order
+from todoku.payment.models import Attempt
 from todoku.payment.prepare import prepare
 from todoku.quote import ask
 from todoku.quote import messages as quote_messages
 from todoku.quote.models import DETAIL_FIELDS, Draft, Quote
 from todoku.stock.check import short
-from todoku.storefront import details, places, shopper, typed
+from todoku.storefront import details, konbini, places, shopper, typed
 from todoku.storefront.csp import with_stripe
 from todoku.storefront.holding import Holding, hold
 from todoku.storefront.page import SeeOther, form_of, go, show
@@ -162,7 +163,7 @@ def _payment_is_away(error: Exception) -> str:
 @with_stripe
 @require_safe
 def confirm(request: HttpRequest) -> HttpResponseBase:
-    """The confirm page: everything that the shopper agrees to, priced at this moment, and the card form."""
+    """The confirm page: everything that the shopper agrees to, priced at this moment, and the payment form."""
     held = _start(request)
     if isinstance(held, SeeOther):
         return held
@@ -198,14 +199,21 @@ def confirm(request: HttpRequest) -> HttpResponseBase:
             "details": draft,
             "wished_on": details.spoken_day(draft.wished_on) if draft.wished_on else "",
             "changes": [quote_messages.tell(change) for change in changes if change.kind != "details"],
-            "setback": order_messages.setback(held.setback) if held.unpaid_quote == quote.pk else "",
+            "setback": _setback(held) if held.unpaid_quote == quote.pk else "",
             "trouble": trouble,
             "stripe": settings.STRIPE,
             "billing": _billing(draft),
+            **konbini.offered(quote.total),
         },
         status=503 if trouble else 200,
         pieces=sum(line.quantity for line in lines),
     )
+
+
+def _setback(held: Holding) -> str:
+    """Say why the last attempt to pay this quote did not go through."""
+    last = Attempt.objects.filter(order__quote=held.unpaid_quote).order_by("-number").first()
+    return order_messages.setback(held.setback, last.method if last is not None else "")
 
 
 def _shown(request: HttpRequest, cart: Cart) -> Quote | None:
