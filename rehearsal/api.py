@@ -23,6 +23,7 @@ from rehearsal import (
     faults,
     form,
     konbini,
+    late_till,
     params,
     processing,
     refunds,
@@ -425,6 +426,10 @@ class Rehearsal:
     def expire_voucher(self, intent_id: str) -> Json:
         """Stripe gives the voucher up now: `payment_failed`, without waiting for its time."""
         return self._steered(lambda call: konbini.expire(call, intent_id))
+
+    def report_late(self, intent_id: str, chain: str = "familymart") -> Json:
+        """A till that was offline reports a payment after the voucher's end; see `late_till.py`."""
+        return self._steered(lambda call: late_till.tell(call, intent_id, chain))
 
     def refund_by_hand(self, charge_id: str, amount: int | None = None, reason: str | None = None) -> Json:
         """Refunds as a person does in Stripe's Dashboard; raises ApiError where Stripe would refuse."""

@@ -132,6 +132,7 @@ def routes(rehearsal: Rehearsal, mailbox: Mailbox) -> list[Route]:
                 "till": lambda: rehearsal.go_to_till(id),
                 "walk_away": lambda: rehearsal.walk_away(id),
                 "expire": lambda: rehearsal.expire_voucher(id),
+                "late": lambda: rehearsal.report_late(id, given.get("chain", "familymart")),
                 "processing": lambda: rehearsal.hold_in_processing(id, float(given.get("seconds", 0))),
                 "settle": lambda: rehearsal.settle_processing(id, given.get("paid")),
             },

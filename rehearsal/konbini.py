@@ -249,7 +249,7 @@ def pay(call: Call, intent_id: str, chain: str = "familymart") -> Json:
     """The customer pays. After `expires_at` that still works with a slip from before, until Stripe gives up."""
     if chain not in CHAINS:
         raise ValueError(f"a chain is one of {', '.join(CHAINS)}")
-    return _paid(call, _waiting(call, intent_id), chain)
+    return paid(call, _waiting(call, intent_id), chain)
 
 
 def expire(call: Call, intent_id: str) -> Json:
@@ -266,7 +266,7 @@ def expire(call: Call, intent_id: str) -> Json:
 def pay_by_itself(call: Call, voucher_id: str) -> None:
     voucher = call.store.get("vouchers", voucher_id)
     if voucher is not None and voucher["state"] == "open":
-        _paid(call, voucher, "familymart")
+        paid(call, voucher, "familymart")
 
 
 def slip_expires(call: Call, voucher_id: str) -> None:
@@ -287,7 +287,8 @@ def end(call: Call, voucher_id: str) -> None:
     _failed(call, voucher)
 
 
-def _paid(call: Call, voucher: Json, chain: str) -> Json:
+def paid(call: Call, voucher: Json, chain: str) -> Json:
+    """The money is there: the charge, the intent's success and their events."""
     intent, method = _about(call, voucher)
     _close(call, voucher, "paid", chain=chain)
     charge = charges.make_konbini(call, intent, method, chain)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from rehearsal import late_till
 from rehearsal.api import Rehearsal
 from rehearsal.call import Call
 from rehearsal.errors import ApiError
@@ -42,6 +43,7 @@ def routes(rehearsal: Rehearsal) -> list[Route]:
             "till": lambda: rehearsal.go_to_till(id),
             "walk_away": lambda: rehearsal.walk_away(id),
             "expire": lambda: rehearsal.expire_voucher(id),
+            "late": lambda: rehearsal.report_late(id),
             "processing": lambda: rehearsal.hold_in_processing(id),
             "settle": lambda: rehearsal.settle_processing(id, fields.get("paid") == "yes"),
             "refund": lambda: rehearsal.refund_by_hand(
@@ -70,6 +72,7 @@ def waiting(rehearsal: Rehearsal, intent: Json) -> list[Html]:
     parts = []
     with rehearsal.lock:
         voucher = open_voucher(Call(rehearsal, params={}), intent["id"])
+        may_come_late = late_till.may_tell(Call(rehearsal, params={}), intent)
     if voucher is not None:
         at_till = voucher["at_till"] is not None
         stands = "The customer stands at the till: no cancel works now. " if at_till else ""
@@ -96,6 +99,14 @@ def waiting(rehearsal: Rehearsal, intent: Json) -> list[Html]:
                 if at_till
                 else button(f"{here}/till", "Go to the till"),
                 button(f"{here}/expire", "Expire now", "danger"),
+            )
+        )
+    if may_come_late:
+        parts.append(
+            html(
+                '<div class="note"><p>The voucher\'s time is over. A till that was offline could still report it '
+                'as paid (beyond Stripe\'s documentation).</p><div class="buttons">{}</div></div>',
+                button(f"{here}/late", "A till reports late"),
             )
         )
     if intent["status"] == "processing":

@@ -59,6 +59,7 @@ def test_a_konbini_order_that_is_paid_arrives(rehearsal: Rehearsal, crab: Produc
 def test_a_voucher_is_not_given_up_by_our_own_clock_but_by_stripe(rehearsal: Rehearsal, crab: Product) -> None:
     order = shop.order_at_konbini(rehearsal, crab)
     shop.work_off()
+    outbox.send_due()
     Order.objects.filter(pk=order.pk).update(pay_by=timezone.now() - timedelta(minutes=10))
 
     order = knock(order)
@@ -91,3 +92,21 @@ def test_a_cancel_at_the_till_is_tried_again_and_loses_to_the_payment(rehearsal:
 
     rehearsal.pay_at_till(order.intent.stripe_id)
     assert knock(order).status == Status.COMPLETE
+
+
+def test_a_cancel_refused_at_the_till_works_once_the_customer_has_walked_away(
+    rehearsal: Rehearsal, crab: Product
+) -> None:
+    # Stripe keeps the refusal under its key for a day: the next cancel must be a new request.
+    order = shop.order_at_konbini(rehearsal, crab)
+    shop.work_off()
+    rehearsal.go_to_till(order.intent.stripe_id)
+    Order.objects.filter(pk=order.pk).update(withdrawn_at=timezone.now())
+    assert knock(order).status == Status.PLACED
+    assert knock(order).status == Status.PLACED
+    assert shop.levels(crab) == (9, 1, 0)
+
+    rehearsal.walk_away(order.intent.stripe_id)
+    order = knock(order)
+
+    assert (order.status, shop.levels(crab)) == (Status.CANCELED, (10, 0, 0))

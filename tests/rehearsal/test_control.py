@@ -99,6 +99,9 @@ def test_a_voucher_is_paid_left_and_given_up_through_the_door(served: Served) ->
     assert (
         served.control("POST", f"payment_intents/{other}/expire", {})["status"] == "requires_payment_method"
     )
+    late = served.control("POST", f"payment_intents/{other}/late", {"chain": "ministop"})
+    assert late["status"] == "succeeded"
+    assert refused(served, f"payment_intents/{other}/late", {}) == 409
 
 
 def test_time_passes_by_itself_while_it_serves(served: Served) -> None:

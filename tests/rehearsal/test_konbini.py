@@ -418,3 +418,28 @@ def test_konbini_cannot_be_kept_for_later(client: stripe.StripeClient, place: Pl
     customer = client.v1.customers.create({"name": "届 花子"})
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.payment_methods.attach(str(method), {"customer": customer.id})
+
+
+@pytest.mark.parametrize("end", ["given up", "canceled"])
+def test_a_till_that_was_offline_reports_a_payment_after_the_end(
+    end: str, place: Place, client: stripe.StripeClient, rehearsal: Rehearsal, receiver: Receiver
+) -> None:
+    waiting = place()
+    with pytest.raises(LookupError):
+        rehearsal.report_late(waiting.id)  # it can still be paid in the usual way
+    if end == "canceled":
+        client.v1.payment_intents.cancel(waiting.id)
+    else:
+        rehearsal.expire_voucher(waiting.id)
+
+    with pytest.raises(ValueError, match="chain"):
+        rehearsal.report_late(waiting.id, "seven")
+    rehearsal.report_late(waiting.id, "seicomart")
+
+    intent = client.v1.payment_intents.retrieve(waiting.id, {"expand": ["latest_charge"]})
+    assert (intent.status, intent.amount_received, intent.canceled_at) == ("succeeded", 5400, None)
+    assert intent.latest_charge.payment_method_details.konbini.store.chain == "seicomart"
+    assert client.v1.events.list({"type": "payment_intent.succeeded"}).data[0].data.object.id == waiting.id
+    with pytest.raises(LookupError):
+        rehearsal.report_late(waiting.id)
+    assert len(rehearsal.rows("charges")) == 1

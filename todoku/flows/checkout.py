@@ -51,16 +51,21 @@ def payment_taken(order: Order, finding: Finding) -> dict[str, Any]:
     if finding.outcome == "paid":
         if order.status not in PAID:
             move(order, Status.PAID, paid_at=timezone.now(), next_look_at=None, setback=None)
+    elif finding.attempt != order.attempts:
+        # We have slept, and the shopper has tried another card meanwhile: this is not about that one.
+        raise Unavailable(f"attempt {finding.attempt} is no longer the order's present one")
     elif finding.outcome == "waiting":
+        if order.status == Status.CANCELED:
+            # We have slept, and the order has ended meanwhile: the next try looks again.
+            raise Unavailable("the order has ended while this play slept")
         _wait(order, finding)
     elif order.status == Status.CANCELED:
         # Looked at once more after its end, and it is as it was.
         return answer
     else:
-        if finding.attempt != order.attempts:
-            # We have slept, and the shopper has tried another card meanwhile: this is not about that one.
-            raise Unavailable(f"attempt {finding.attempt} is no longer the order's present one")
         write(order, setback=answer)
+        if order.status == Status.NOT_PAID:
+            write(order, next_look_at=None)
         if finding.outcome in ("canceled", "expired") and order.status == Status.NOT_PAID:
             # Its stock went back when its last attempt was declined, and no step of this attempt is left to do.
             _cancel(order)
@@ -70,14 +75,15 @@ def payment_taken(order: Order, finding: Finding) -> dict[str, Any]:
 def _wait(order: Order, finding: Finding) -> None:
     """Say when the order is looked at next, should no webhook come; a konbini order leaves the shopper's hand."""
     now = timezone.now()
-    if finding.reason != "konbini":
+    if finding.reason != "konbini" or order.status != Status.PLACED:
         waited = now - (order.pay_by - timedelta(minutes=settings.PAY_WITHIN_MINUTES))
         # Seldom at first, when a webhook is on its way anyway, and ever more seldom then; but at the deadline.
         late = order.pay_by if order.pay_by > now else now + LOOK_AGAIN_AFTER
         write(order, next_look_at=min(now + max(LOOK_AGAIN_AFTER, waited), late))
         return
     voucher = Voucher.objects.get(attempt__order=order, attempt__number=order.attempts)
-    if set_aside(order):
+    set_aside(order)
+    if order.withdrawn_at is None and now < voucher.expires_at:
         outbox.write(order, "konbini_codes")
     waited = now - voucher.issued_at
     wait = LOOK_AGAIN_AFTER if order.withdrawn_at else min(max(LOOK_AGAIN_AFTER, waited), LOOK_AT_VOUCHER_EVERY)
@@ -93,11 +99,18 @@ def return_stock(order: Order, _: None) -> dict[str, Any]:
     if (order.setback or {}).get("outcome") in ("canceled", "expired"):
         if order.status != Status.CANCELED:
             _cancel(order)
-            if (order.setback or {}).get("outcome") == "expired":
-                outbox.write(order, "konbini_expired")
+            _tell_of_the_end(order)
     elif order.status == Status.PLACED:
         move(order, Status.NOT_PAID, next_look_at=None)
     return answer
+
+
+def _tell_of_the_end(order: Order) -> None:
+    """Write to a customer who was given codes that they are worth nothing any more."""
+    if (order.setback or {}).get("outcome") == "expired":
+        outbox.write(order, "konbini_expired")
+    elif Voucher.objects.filter(attempt__order=order, attempt__number=order.attempts).exists():
+        outbox.write(order, "konbini_canceled")
 
 
 def _cancel(order: Order) -> None:

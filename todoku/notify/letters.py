@@ -20,7 +20,9 @@ from todoku.database import let_go
 from todoku.money import spoken
 from todoku.notify.models import Mail
 from todoku.order import links
-from todoku.payment.models import Attempt, Voucher
+from todoku.order.models import Status
+from todoku.payment import stores
+from todoku.payment.models import Attempt, Outcome, Voucher
 
 if TYPE_CHECKING:
     from todoku.order.models import Order
@@ -29,13 +31,27 @@ if TYPE_CHECKING:
 SUBJECTS: Mapping[str, Promise] = {
     "order_complete": _("[%(shop)s] Thank you for your order %(number)s"),
     "konbini_codes": _("[%(shop)s] How to pay for your order %(number)s"),
-    "konbini_reminder": _("[%(shop)s] Please pay for your order %(number)s by tomorrow"),
+    "konbini_reminder": _("[%(shop)s] The time to pay for your order %(number)s ends soon"),
     "konbini_expired": _("[%(shop)s] Your order %(number)s has ended unpaid"),
+    "konbini_canceled": _("[%(shop)s] Your order %(number)s has been canceled"),
 }
 
 
 class NeverTaken(Exception):
-    """The mail server refuses this address for good."""
+    """No mail server will ever take this mail: it refuses the address for good, or there is no such address."""
+
+
+def is_so(mail: Mail) -> bool:
+    """Say whether what the mail says is still so: nobody is asked to pay what is paid, or told of an end that was none.
+
+    ``mail.order`` must be fresh.
+    """
+    order = mail.order
+    if mail.kind in ("konbini_codes", "konbini_reminder"):
+        return order.status == Status.PLACED and order.withdrawn_at is None and timezone.now() < order.pay_by
+    if mail.kind in ("konbini_expired", "konbini_canceled"):
+        return order.status == Status.CANCELED
+    return True
 
 
 def write(order: Order, kind: str, *, next_try_at: datetime | None = None) -> Mail:
@@ -60,7 +76,7 @@ def write(order: Order, kind: str, *, next_try_at: datetime | None = None) -> Ma
 def post(mail: Mail) -> None:
     """Hand a mail to the mail server. Talks to the outside: call it in no transaction.
 
-    Raises ``NeverTaken`` when the server refuses the address for good, and ``smtplib.SMTPException`` or ``OSError``
+    Raises ``NeverTaken`` when no server will ever take it, and ``smtplib.SMTPException`` or ``OSError``
     when it cannot be reached or says "later".
     """
     message = EmailMessage(
@@ -78,6 +94,9 @@ def post(mail: Mail) -> None:
         if codes and all(500 <= code < 600 for code in codes):
             raise NeverTaken(f"{codes}") from error
         raise
+    except ValueError as error:
+        # A line break in a header, or an address that is none (django.core.mail): nothing has been sent.
+        raise NeverTaken(type(error).__name__) from error
 
 
 def _shop(language: str) -> str:
@@ -120,25 +139,34 @@ def _common(order: Order, language: str) -> dict[str, Any]:
         ],
         "postal_code": f"{order.postal_code[:3]}-{order.postal_code[3:]}",
         "link": links.address(order),
+        "home": f"{settings.SITE_URL}/",
     }
 
 
 def _payment(order: Order, language: str) -> dict[str, Any]:
     """How the order was paid."""
-    attempt = Attempt.objects.filter(order=order).order_by("-number").first()
-    card = f"{attempt.card_brand.upper()} ****{attempt.card_last4}" if attempt and attempt.card_last4 else ""
-    return {"card": card, "konbini": attempt is not None and attempt.method == "konbini"}
+    attempt = Attempt.objects.filter(order=order, outcome=Outcome.PAID).order_by("-number").first()
+    if attempt is None:
+        return {}
+    card = f"{attempt.card_brand.upper()} ****{attempt.card_last4}" if attempt.card_last4 else ""
+    return {"card": card, "konbini": attempt.method == "konbini", "store": stores.name(attempt.chain)}
 
 
 def _voucher(order: Order, language: str) -> dict[str, Any]:
     """The codes with which the order can be paid, and until when."""
     voucher = Voucher.objects.get(attempt__order=order, attempt__number=order.attempts)
-    return {"voucher": voucher, "expires": timezone.localtime(voucher.expires_at), "stores": voucher.stores}
+    return {"expires": timezone.localtime(voucher.expires_at), "stores": stores.shown(voucher)}
+
+
+def _end(order: Order, language: str) -> dict[str, Any]:
+    """An order that has ended needs no more than what every letter tells."""
+    return {}
 
 
 _MORE: Mapping[str, Callable[[Order, str], dict[str, Any]]] = {
     "order_complete": _payment,
     "konbini_codes": _voucher,
     "konbini_reminder": _voucher,
-    "konbini_expired": _voucher,
+    "konbini_expired": _end,
+    "konbini_canceled": _end,
 }

@@ -26,6 +26,8 @@ class Mail(models.Model):
     tries = models.PositiveSmallIntegerField(_("tries"), default=0)
     #: Set when no mail server will ever take it; a person is told.
     given_up_at = models.DateTimeField(_("given up"), null=True, blank=True)
+    #: Set when what it says was no longer so before it could be sent.
+    overtaken_at = models.DateTimeField(_("overtaken"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("mail")

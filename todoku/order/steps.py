@@ -19,11 +19,18 @@ def record_order(order: Order, _: None) -> dict[str, Any]:
     When the hold was given back before a late payment came through and the shelf is empty by now, a person must
     find the goods: the order stays paid, is never dropped, and no stock goes below zero.
     """
-    short = take.sell(order, {line.product_id: line.quantity for line in order.lines.all()})
+    lines = list(order.lines.all())
+    short = take.sell(order, {line.product_id: line.quantity for line in lines})
     if short:
+        missing = ", ".join(
+            f"{line.sku} ({line.quantity} ordered, {short[line.product_id]} in stock)"
+            for line in lines
+            if line.product_id in short
+        )
         raise NeedsOperator(
             "paid_unallocated",
-            "The order is paid, but its goods are no longer in stock. Add stock, then press Resume.",
+            f"The order is paid, but its goods are no longer in stock: {missing}. Add stock, then press Resume. "
+            "If the goods cannot be had any more, talk to the customer and refund by hand.",
         )
     parcels = write_slips(order)
     move(order, Status.RECORDED, recorded_at=timezone.now())

@@ -82,6 +82,9 @@ class Attempt(models.Model):
     #: Which convenience store took the money.
     chain = models.CharField(_("convenience store"), max_length=16, blank=True)
     charge = models.CharField(_("charge"), max_length=255, blank=True)
+    #: How many of our cancels Stripe has answered with a definite no. It keeps such an answer under its key for a
+    #: day, so that the next cancel goes under a key of its own.
+    cancels_refused = models.PositiveSmallIntegerField(default=0)
     card_brand = models.CharField(_("card"), max_length=32, blank=True)
     card_last4 = models.CharField(_("last four digits"), max_length=4, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)

@@ -15,6 +15,8 @@ KEY_LIVES = timedelta(hours=23)
 
 #: What a konbini takes, in whole yen (docs.stripe.com/payments/konbini).
 KONBINI_LEAST, KONBINI_MOST = 120, 300_000
+#: Stripe's word for a voucher that nobody paid in time (docs.stripe.com/error-codes).
+VOUCHER_EXPIRED = "payment_intent_payment_attempt_expired"
 #: The hour (JST) of the day before the deadline at which the customer is reminded.
 REMIND_AT_HOUR = 10
 #: A reminder sooner after the codes themselves would only annoy.
@@ -25,6 +27,14 @@ _JST = timezone(timedelta(hours=9))
 def methods(amount: int, *, konbini: bool) -> tuple[str, ...]:
     """Name the ways in which ``amount`` yen can be paid, the usual one first."""
     return ("card", "konbini") if konbini and KONBINI_LEAST <= amount <= KONBINI_MOST else ("card",)
+
+
+def given_up(*, status: str, waits_for: str, error_code: str) -> bool:
+    """Say whether Stripe has given a konbini voucher up; it says so itself, about an hour after the deadline.
+
+    ``waits_for`` is what we last knew. An attempt whose voucher we never saw is told by Stripe's error.
+    """
+    return status != "requires_action" and (waits_for == "konbini" or error_code == VOUCHER_EXPIRED)
 
 
 def remind_at(expires_at: datetime, now: datetime) -> datetime | None:
@@ -85,7 +95,7 @@ def reason(error_code: str, decline_code: str) -> str:
     """
     if error_code == "payment_intent_authentication_failure":
         return "not_authenticated"
-    if error_code == "payment_intent_payment_attempt_expired":
+    if error_code == VOUCHER_EXPIRED:
         return "konbini_expired"
     if "processing_error" in (error_code, decline_code) or decline_code in _LATER:
         return "try_again"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from todoku.bad_news import NeedsOperator, Unavailable
@@ -73,9 +74,13 @@ def _answer(
         if payment.voucher is not None and order.withdrawn_at is None:
             # A voucher is never given up by our own clock: a slip from before the deadline still pays at the till.
             return payment
-        if over or attempt.waits_for == "konbini":
+        if over or rules.given_up(
+            status=payment.status, waits_for=attempt.waits_for, error_code=payment.error_code
+        ):
             # Past its time, withdrawn, or a voucher that Stripe has given up: make sure that it cannot be paid.
-            return _cancel(gateway, attempt, intent)
+            canceled = _cancel(gateway, attempt, intent)
+            # Stripe may clear the error when the intent changes, and it says how the attempt ended.
+            return replace(canceled, error_code=canceled.error_code or payment.error_code)
         unanswered = attempt.outcome == Outcome.ASKED and payment.status != "requires_action"
         if not unanswered:
             return payment
@@ -111,12 +116,21 @@ def _answer(
 
 
 def _cancel(gateway: Gateway, attempt: Attempt, intent: str) -> Payment:
-    """Cancel the intent; if the cancel loses to a payment, say what won."""
+    """Cancel the intent; if the cancel loses to a payment, say what won.
+
+    A definite no (the customer stands at the till) and a failure that Stripe keeps would come back under their key
+    for a day: the next cancel goes under the next one. That is safe, since an intent is canceled once at most.
+    """
+    more = f":{attempt.cancels_refused}" if attempt.cancels_refused else ""
     try:
-        return gateway.cancel(intent, key=f"{attempt.key}:cancel")
+        return gateway.cancel(intent, key=f"{attempt.key}:cancel{more}")
     except KeyRefused:
         raise
+    except FailureKept:
+        _count_refusal(attempt)
+        raise
     except Refused as error:
+        _count_refusal(attempt)
         payment = gateway.look(intent)
         if payment.voucher is not None:
             # The customer stands at the till: tried again at the next look; the stock stays where it is.
@@ -124,6 +138,13 @@ def _cancel(gateway: Gateway, attempt: Attempt, intent: str) -> Payment:
         if payment.status in rules.PAYABLE:
             raise Unavailable(f"Stripe will not cancel {intent} now: {error.code}") from error
         return payment
+
+
+def _count_refusal(attempt: Attempt) -> None:
+    # Two plays that were refused under one key count it once.
+    Attempt.objects.filter(pk=attempt.pk, cancels_refused=attempt.cancels_refused).update(
+        cancels_refused=attempt.cancels_refused + 1
+    )
 
 
 def _conclude(order: Order, attempt: Attempt, intent: Intent, answer: Payment | Declined) -> Finding:
@@ -145,9 +166,10 @@ def _conclude(order: Order, attempt: Attempt, intent: Intent, answer: Payment | 
         _write(attempt, Outcome.PAID, answer, "")
     elif verdict.outcome == "waiting":
         attempt.waits_for = _waits_for(answer)
-        if answer.voucher is not None:
-            _keep_voucher(attempt, answer.voucher)
-        _write(attempt, Outcome.WAITING, answer, "")
+        with transaction.atomic():
+            if answer.voucher is not None:
+                _keep_voucher(attempt, answer.voucher)
+            _write(attempt, Outcome.WAITING, answer, "")
         return Finding("waiting", attempt.waits_for)
     elif verdict.outcome == "declined":
         _write(attempt, Outcome.DECLINED, answer, answer.decline_code or answer.error_code)
@@ -157,8 +179,12 @@ def _conclude(order: Order, attempt: Attempt, intent: Intent, answer: Payment | 
         Intent.objects.filter(pk=intent.pk, canceled_at=None).update(canceled_at=timezone.now())
         if order.withdrawn_at:
             return Finding("canceled", "withdrawn")
-        if attempt.waits_for == "konbini":
+        konbini = attempt.waits_for == "konbini"
+        if answer.error_code == rules.VOUCHER_EXPIRED or (konbini and timezone.now() >= order.pay_by):
             return Finding("expired", "konbini_expired")
+        if konbini:
+            # Not by us: a person has canceled it in Stripe's dashboard.
+            return Finding("canceled", "at_stripe")
         return Finding("canceled", "expired" if timezone.now() >= order.pay_by else "unanswered")
     if verdict.outcome == "mismatch":
         raise NeedsOperator("amount_mismatch", f"The money does not match the order: {verdict.why}.")
@@ -174,16 +200,17 @@ def _waits_for(payment: Payment) -> str:
 
 
 def _keep_voucher(attempt: Attempt, slip: VoucherSlip) -> None:
-    """Keep the voucher's codes, once: they do not change while it lives."""
-    Voucher.objects.get_or_create(
-        attempt=attempt,
-        defaults={
-            "expires_at": slip.expires_at,
-            "url": slip.url[:500],
-            "stores": [asdict(store) for store in slip.stores],
-            "remind_at": rules.remind_at(slip.expires_at, timezone.now()),
-        },
+    """Keep the voucher's codes. They do not change while it lives; should Stripe show others, those are right."""
+    shown = {
+        "expires_at": slip.expires_at,
+        "url": slip.url[:500],
+        "stores": [asdict(store) for store in slip.stores],
+    }
+    voucher, is_new = Voucher.objects.get_or_create(
+        attempt=attempt, defaults={**shown, "remind_at": rules.remind_at(slip.expires_at, timezone.now())}
     )
+    if not is_new and any(getattr(voucher, name) != value for name, value in shown.items()):
+        Voucher.objects.filter(pk=voucher.pk).update(**shown)
 
 
 def _write(attempt: Attempt, outcome: Outcome, payment: Payment | None, decline_code: str) -> None:
