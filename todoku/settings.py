@@ -31,6 +31,15 @@ def _switch(name: str, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name} must be on or off, not {value!r}.")
 
 
+def _number(name: str, default: int, *, most: int) -> int:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return default
+    if not (value.isascii() and value.isdigit()) or int(value) > most:
+        raise ImproperlyConfigured(f"{name} must be a number from 0 to {most}, not {value!r}.")
+    return int(value)
+
+
 TODOKU_ENV = os.environ.get("TODOKU_ENV", "rehearsal")
 if TODOKU_ENV not in ("rehearsal", "production"):
     raise ImproperlyConfigured(f"TODOKU_ENV must be rehearsal or production, not {TODOKU_ENV!r}.")
@@ -82,6 +91,7 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "csp",
     "axes",
+    "todoku.gateways",
     "todoku.catalog",
     "todoku.cart",
     "todoku.stock",
@@ -221,6 +231,12 @@ REHEARSAL_URL = os.environ.get("TODOKU_REHEARSAL_URL", "http://127.0.0.1:8010").
 STRIPE = keys.read(os.environ, production=PRODUCTION, rehearsal_url=REHEARSAL_URL)
 #: The dotted path of a function (timeout in seconds -> stripe.HTTPClient); tests put the in-process door here.
 STRIPE_HTTP_CLIENT = "todoku.gateways.stripe.requests_client"
+#: Calls to Stripe in a second, of all processes together: for the whole account and for each endpoint; 0 is no limit.
+#: Stripe's own limits are 100 (25 in a sandbox) and 25 (docs.stripe.com/rate-limits).
+STRIPE_PER_SECOND = _number("TODOKU_STRIPE_PER_SECOND", 80 if STRIPE.livemode or STRIPE.rehearsal else 20, most=10_000)
+STRIPE_PER_ENDPOINT = _number("TODOKU_STRIPE_PER_ENDPOINT", 20, most=10_000)
+#: Whether new checkouts are refused at once while Stripe does not answer.
+STRIPE_BREAKER = True
 #: How long a shopper has for an attempt before it is canceled (minutes).
 PAY_WITHIN_MINUTES = int(os.environ.get("TODOKU_PAY_WITHIN_MINUTES", "30"))
 #: Whether shoppers may also pay at a konbini (the account must be allowed to; docs.stripe.com/payments/konbini).

@@ -57,10 +57,11 @@ class _Steady(stripe.HTTPClient):
     One that timed out is not: whoever asked looks first. All others wait for a free moment like the first one.
     """
 
+    name = "steady"
+
     def __init__(self, inner: stripe.HTTPClient) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # the SDK gives it no type
-        self.name = inner.name
-        self._inner = inner
+        super().__init__()
+        self._inner: Any = inner
         self._call = threading.local()
 
     def begin(self, endpoint: str, patience: limiter.Patience) -> None:
@@ -72,7 +73,9 @@ class _Steady(stripe.HTTPClient):
         """Send it."""
         return self._inner.request(method, url, headers, post_data)
 
-    def _should_retry(self, response: Any, api_connection_error: Any, num_retries: int, max_network_retries: Any) -> bool:
+    def _should_retry(
+        self, response: Any, api_connection_error: Any, num_retries: int, max_network_retries: Any
+    ) -> bool:
         page = self._call.patience is limiter.PAGE
         if api_connection_error is not None and _timed_out(api_connection_error):
             return False
@@ -80,9 +83,7 @@ class _Steady(stripe.HTTPClient):
             return False
         # The SDK does not repeat a 429. A page cannot come back later; a worker's play can.
         too_many = page and response is not None and response[1] == 429 and num_retries < (max_network_retries or 0)
-        if not too_many and not super()._should_retry(  # type: ignore[no-untyped-call]
-            response, api_connection_error, num_retries, max_network_retries
-        ):
+        if not too_many and not super()._should_retry(response, api_connection_error, num_retries, max_network_retries):
             return False
         try:
             self._call.moment = limiter.book(self._call.endpoint, self._call.patience)
@@ -93,11 +94,12 @@ class _Steady(stripe.HTTPClient):
         return True
 
     def _sleep_time_seconds(self, num_retries: int) -> float:
-        return max(self._inner._sleep_time_seconds(num_retries), self._call.moment - time.monotonic())
+        pause: float = self._inner._sleep_time_seconds(num_retries)
+        return max(pause, self._call.moment - time.monotonic())
 
     def close(self) -> None:
         """Close this thread's connections."""
-        self._inner.close()  # type: ignore[no-untyped-call]
+        self._inner.close()
 
 
 def _timed_out(error: BaseException) -> bool:
@@ -105,7 +107,6 @@ def _timed_out(error: BaseException) -> bool:
     return cause is not None and "Timeout" in type(cause).__name__
 
 
-_Found = TypeVar("_Found")
 _Read = TypeVar("_Read")
 
 
@@ -137,7 +138,7 @@ class StripeGateway:
                     "allowed_payment_method_types": _types(methods),
                 },
                 {"idempotency_key": key},
-            )
+            ),
         )
 
     def update(
@@ -154,38 +155,31 @@ class StripeGateway:
                     "allowed_payment_method_types": _types(methods),
                 },
                 {"idempotency_key": key},
-            )
+            ),
         )
 
     def look(self, intent: str) -> Payment:
         """Say how the PaymentIntent stands now."""
         return self._ask(
             "look",
-            lambda: self._client.v1.payment_intents.retrieve(
-                intent, {"expand": ["latest_charge", "payment_method"]}
-            )
+            lambda: self._client.v1.payment_intents.retrieve(intent, {"expand": ["latest_charge", "payment_method"]}),
         )
 
     def confirm(
         self, intent: str, *, key: str, confirmation_token: str, return_url: str, konbini_days: int | None = None
     ) -> Payment | Declined:
         """Ask for the money; a konbini voucher, if that was chosen, lives until the end of so many days (JST)."""
-        more: Any = {}
+        asked: Any = {
+            "confirmation_token": confirmation_token,
+            "return_url": return_url,
+            "expand": ["latest_charge", "payment_method"],
+        }
         if konbini_days is not None:
-            more["payment_method_options"] = {"konbini": {"expires_after_days": konbini_days}}
+            asked["payment_method_options"] = {"konbini": {"expires_after_days": konbini_days}}
         try:
             return self._ask(
                 "confirm",
-                lambda: self._client.v1.payment_intents.confirm(
-                    intent,
-                    {
-                        "confirmation_token": confirmation_token,
-                        "return_url": return_url,
-                        "expand": ["latest_charge", "payment_method"],
-                        **more,
-                    },
-                    {"idempotency_key": key},
-                )
+                lambda: self._client.v1.payment_intents.confirm(intent, asked, {"idempotency_key": key}),
             )
         except stripe.CardError as error:
             found = error.error
@@ -198,45 +192,42 @@ class StripeGateway:
 
     def cancel(self, intent: str, *, key: str) -> Payment:
         """Make sure that the PaymentIntent can no longer be paid; raises Refused if it has been paid."""
-        return self._ask(
-            "cancel", lambda: self._client.v1.payment_intents.cancel(intent, {}, {"idempotency_key": key})
-        )
+        return self._ask("cancel", lambda: self._client.v1.payment_intents.cancel(intent, {}, {"idempotency_key": key}))
 
     def payments(self, *, since: datetime, until: datetime | None = None) -> Iterator[Payment]:
         """List the PaymentIntents created since then (and before ``until``), the newest first."""
-        created: Any = {"gte": int(since.timestamp())}
+        created = {"gte": int(since.timestamp())}
         if until is not None:
             created["lt"] = int(until.timestamp())
-        return self._list(
-            "list payments",
-            lambda more: self._client.v1.payment_intents.list(
-                {"created": created, "expand": ["data.latest_charge", "data.payment_method"], **more}
-            ),
-            read_payment,
-        )
+        asked = {"created": created, "expand": ["data.latest_charge", "data.payment_method"]}
+        return self._list("list payments", self._client.v1.payment_intents.list, asked, read_payment)
 
     def refunds(self, *, since: datetime) -> Iterator[Returned]:
         """List the refunds made since then, whoever made them, the newest first."""
-        created: Any = {"gte": int(since.timestamp())}
-        return self._list("list refunds", lambda more: self._client.v1.refunds.list({"created": created, **more}), _read_returned)
+        asked = {"created": {"gte": int(since.timestamp())}}
+        return self._list("list refunds", self._client.v1.refunds.list, asked, _read_returned)
 
     def disputes(self, *, since: datetime) -> Iterator[Returned]:
         """List the disputes opened since then, the newest first."""
-        created: Any = {"gte": int(since.timestamp())}
-        return self._list("list disputes", lambda more: self._client.v1.disputes.list({"created": created, **more}), _read_returned)
+        asked = {"created": {"gte": int(since.timestamp())}}
+        return self._list("list disputes", self._client.v1.disputes.list, asked, _read_returned)
 
     def events(self, *, since: datetime, types: Sequence[str]) -> Iterator[Happened]:
         """List the events of these types since then (Stripe keeps 30 days), the newest first."""
-        asked: Any = {"created": {"gte": int(since.timestamp())}, "types": list(types)}
-        return self._list("list events", lambda more: self._client.v1.events.list({**asked, **more}), _read_happened)
+        asked = {"created": {"gte": int(since.timestamp())}, "types": list(types)}
+        return self._list("list events", self._client.v1.events.list, asked, _read_happened)
 
     def probe(self) -> None:
         """Ask Stripe something harmless, only to hear whether it answers."""
-        self._sorted("look", lambda: self._client.v1.payment_intents.list({"limit": 1}), lambda found: found.data)
+        self._sorted(
+            "list payments", lambda: self._client.v1.payment_intents.list({"limit": 1}), lambda found: found.data
+        )
 
-    def _list(self, endpoint: str, page: Callable[[Any], Any], read: Callable[[Any], _Found]) -> Iterator[_Found]:
+    def _list(
+        self, endpoint: str, page: Callable[[Any], Any], asked: Mapping[str, Any], read: Callable[[Any], _Read]
+    ) -> Iterator[_Read]:
         """Walk through a list of Stripe's, page by page; each page is one call."""
-        more: dict[str, Any] = {"limit": AT_ONCE}
+        more: dict[str, Any] = {**asked, "limit": AT_ONCE}
         while True:
             rows, has_more = self._sorted(
                 endpoint,
@@ -299,9 +290,7 @@ def _make(call: Callable[[], Any], read: Callable[[Any], _Read]) -> _Read:
         raise refused(_code(error), _plain(error), read_payment(about) if about is not None else None) from error
     except (stripe.AuthenticationError, stripe.PermissionError) as error:
         # A restricted key may lack one right only; a key that is wrong or revoked is good for nothing.
-        raise KeyRefused(
-            _code(error), _plain(error), revoked=isinstance(error, stripe.AuthenticationError)
-        ) from error
+        raise KeyRefused(_code(error), _plain(error), revoked=isinstance(error, stripe.AuthenticationError)) from error
     except stripe.StripeError as error:
         # No answer, 409 in use, 429, 5xx, or an answer that is none: what happened is not known.
         raise _unknown(error)(f"Stripe: {type(error).__name__} {_plain(error)}") from error

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from todoku.bad_news import Unavailable
 from todoku.cart.models import Cart
+from todoku.gateways import breaker
 from todoku.gateways import stripe as gateway
-from todoku.gateways.gateway import KeyRefused, Payment, Refused
+from todoku.gateways.gateway import FailureKept, KeyRefused, Payment, Refused
 from todoku.payment import rules
 from todoku.payment.models import Intent
 from todoku.quote.models import Quote
@@ -28,13 +29,18 @@ def prepare(quote: Quote) -> Intent:
     """Make sure that Stripe holds an intent over the quote's total, creating or updating it.
 
     Talks to Stripe: call it outside a transaction. Raises ``Unavailable`` when Stripe does not answer: nothing
-    was charged, and asking again later finds the same intent.
+    was charged, and asking again later finds the same intent. While nobody has an answer from Stripe it raises
+    ``NotAsked`` at once, also for an intent that is ready: nobody could pay it now.
     """
     standing = Intent.objects.filter(quote=quote, ready=True, canceled_at=None).order_by("-created_at").first()
     if standing is not None:
+        breaker.refuse_if_shut()
         return standing
+    # Before any row is written: an intent that is being changed could not be used until Stripe is back.
+    breaker.let_page_through()
+    unusable: Intent | None = None
     for _ in range(2):
-        intent = _find_or_write(quote)
+        intent = _find_or_write(quote, unusable)
         if intent.ready:
             return intent
         try:
@@ -42,9 +48,13 @@ def prepare(quote: Quote) -> Intent:
                 payment = _create(intent)
             else:
                 payment = _update(intent, intent.stripe_id)
-        except Refused as error:
-            if isinstance(error, KeyRefused):
-                raise
+        except FailureKept:
+            # Under this key Stripe would fail for a day. What it has made meanwhile, nobody will ever confirm.
+            unusable = intent
+            continue
+        except KeyRefused:
+            raise
+        except Refused:
             # Canceled at Stripe meanwhile, or confirmed: it is no longer ours to change. The next one is new.
             Intent.objects.filter(pk=intent.pk).update(canceled_at=timezone.now())
             continue
@@ -56,7 +66,7 @@ def prepare(quote: Quote) -> Intent:
     raise Unavailable("Stripe refused the payment intent twice")
 
 
-def _find_or_write(quote: Quote) -> Intent:
+def _find_or_write(quote: Quote, unusable: Intent | None) -> Intent:
     """The cart's intent that can carry this quote, or a new row.
 
     The cart's lock keeps two tabs from having the same idea. An intent whose update is under way is left alone
@@ -70,7 +80,7 @@ def _find_or_write(quote: Quote) -> Intent:
             .order_by("-created_at")
             .first()
         )
-        if latest is not None:
+        if latest is not None and latest != unusable:
             if latest.quote_id == quote.pk:
                 if latest.ready or latest.changed_at > timezone.now() - TRY_KEY_FOR:
                     return latest
