@@ -103,7 +103,7 @@ def shop(visit: Visit) -> Seen:
                     browser,
                     visit.skus[turn % len(visit.skus)],
                     ADDRESSES[turn % len(ADDRESSES)],
-                    f"shopper{number}@example.jp",
+                    f"shopper{number}-{turn}@example.jp",
                     card,
                 )
             except Stumbled as error:

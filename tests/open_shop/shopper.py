@@ -6,6 +6,8 @@ import re
 
 from playwright.sync_api import Frame, Page, expect
 
+from tests.shop import phone_of
+
 VISA = "4242 4242 4242 4242"
 DECLINED = "4000 0000 0000 0002"
 THREE_D_SECURE = "4000 0025 0000 3155"
@@ -28,7 +30,7 @@ def go_to_confirm(page: Page, email: str = "hanako@example.com", language: str =
         "name": "北野 花子",
         "kana": "きたの はなこ",
         "email": email,
-        "phone": "０９０-1234-5678",
+        "phone": "０９０-" + phone_of(email)[3:],
         "postal_code": "０６０－０００１",
         "city": "札幌市中央区",
         "street": "北一条西2丁目1-1",

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import requests
 
 from tests.open_shop.conftest import OpenShop
-from tests.shop import HANAKO, VISA
+from tests.shop import HANAKO, VISA, phone_of
 
 
 class Visitor:
@@ -42,7 +42,7 @@ class Visitor:
         cart = self.post("/cart/put/", home, sku=sku, quantity=quantity)
         details = self.post("/checkout/", cart)
         typed = {name: value for name, value in HANAKO.items() if value}
-        return self.post("/checkout/details/", details, **{**typed, "email": self.email})
+        return self.post("/checkout/details/", details, **{**typed, "email": self.email, "phone": phone_of(self.email)})
 
     def press(self, confirm: requests.Response, card: str = VISA) -> requests.Response:
         """Type a card and press 購入する."""

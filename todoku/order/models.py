@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from todoku.quote.models import Details, SoldLine
@@ -81,6 +82,9 @@ class Order(Details):
         indexes = [
             models.Index(fields=["status", "-id"], name="order_by_status"),
             models.Index(fields=["shopper", "-id"], name="order_by_shopper"),
+            # Whoever orders the same goods again in another browser is asked (in_doubt.py).
+            models.Index(Upper("email"), name="order_by_email"),
+            models.Index(fields=["phone"], name="order_by_phone"),
             models.Index(
                 fields=["next_look_at"], condition=models.Q(next_look_at__isnull=False), name="order_by_next_look"
             ),

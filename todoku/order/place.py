@@ -17,6 +17,8 @@ from django.utils import timezone
 
 from todoku.cart.models import Cart
 from todoku.engines import engine
+from todoku.order import in_doubt
+from todoku.order.in_doubt import Doubt
 from todoku.order.models import Order, OrderLine, Status
 from todoku.order.moves import move, write
 from todoku.order.rules import PAID, new_number
@@ -44,6 +46,13 @@ class InPayment:
 
 
 @dataclass(frozen=True)
+class InDoubt:
+    """The shopper may have bought this already: show those orders first and ask; nothing was charged."""
+
+    doubts: list[Doubt]
+
+
+@dataclass(frozen=True)
 class Changed:
     """Something changed since the shopper looked: ask again; nothing was charged."""
 
@@ -59,14 +68,17 @@ class Refused:
     short: list[Short] = field(default_factory=list)
 
 
-Answer = Placed | InPayment | Changed | Refused
+Answer = Placed | InPayment | InDoubt | Changed | Refused
 
 
-def place(*, cart: Cart, quote_id: object, confirmation_token: str, shopper: str, language: str) -> Answer:
+def place(
+    *, cart: Cart, quote_id: object, confirmation_token: str, shopper: str, language: str, another: str = ""
+) -> Answer:
     """Place the order for a quote and play its flow, in one transaction.
 
     The same press again (the same confirmation token) gives the same order. A second press while the order is
-    being paid gives that order. After a decline the same order gets a new attempt.
+    being paid gives that order. After a decline the same order gets a new attempt. ``another`` names the earlier
+    orders about which the shopper has said that this is another purchase (``in_doubt.seals``).
     """
     if not CONFIRMATION_TOKEN.fullmatch(confirmation_token):
         return Refused("bad_token")
@@ -77,7 +89,7 @@ def place(*, cart: Cart, quote_id: object, confirmation_token: str, shopper: str
     for tries_left in (2, 1, 0):
         try:
             with transaction.atomic():
-                return _place(cart.pk, quote_id, confirmation_token, shopper, language)
+                return _place(cart.pk, quote_id, confirmation_token, shopper, language, another)
         except OperationalError as error:
             # A deadlock or a lock that did not come in time: nothing was written, the whole press is done again.
             if not tries_left or getattr(error.__cause__, "sqlstate", "") not in ("40P01", "40001", "55P03"):
@@ -102,7 +114,9 @@ def in_payment(cart: Cart) -> Order | None:
     return None
 
 
-def _place(cart_id: int, quote_id: uuid.UUID, confirmation_token: str, shopper: str, language: str) -> Answer:
+def _place(
+    cart_id: int, quote_id: uuid.UUID, confirmation_token: str, shopper: str, language: str, another: str
+) -> Answer:
     cart = Cart.objects.select_for_update(no_key=True).filter(pk=cart_id, shopper=shopper).first()
     if cart is None:
         return Refused("empty")
@@ -117,6 +131,10 @@ def _place(cart_id: int, quote_id: uuid.UUID, confirmation_token: str, shopper: 
     if now.pk != quote_id:
         shown = Quote.objects.filter(pk=quote_id, cart=cart).first()
         return Changed(shown, now) if shown is not None else Refused("stale")
+    in_doubt.alone(cart.pk, shopper)
+    doubts = in_doubt.find(now, shopper, answered=another)
+    if doubts:
+        return InDoubt(doubts)
     missing = short(cart.lines.all())
     if missing:
         return Refused("sold_out", missing)

@@ -10,6 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
@@ -22,9 +23,11 @@ from todoku.bad_news import Unavailable
 from todoku.cart import fill
 from todoku.cart.models import Cart
 from todoku.catalog.models import Temperature
+from todoku.gateways import breaker
+from todoku.gateways.gateway import NotAsked
 from todoku.gateways.gateway import Refused as GatewayRefused
 from todoku.money import spoken
-from todoku.order import links, place
+from todoku.order import in_doubt, links, place
 from todoku.order import messages as order_messages
 from todoku.order.models import Order
 from todoku.payment.models import Attempt
@@ -33,7 +36,7 @@ from todoku.quote import ask
 from todoku.quote import messages as quote_messages
 from todoku.quote.models import DETAIL_FIELDS, Draft, Quote
 from todoku.stock.check import short
-from todoku.storefront import details, konbini, places, shopper, typed
+from todoku.storefront import details, earlier, konbini, places, shopper, typed
 from todoku.storefront.csp import with_stripe
 from todoku.storefront.holding import Holding, hold
 from todoku.storefront.page import SeeOther, form_of, go, show
@@ -150,7 +153,9 @@ def find_place(request: HttpRequest, code: str) -> HttpResponse:
 
 
 def _payment_is_away(error: Exception) -> str:
-    log.error("The payment intent could not be prepared: %s", error)
+    # A gate that is shut has told the log once; every page that it turns away need not.
+    level = logging.INFO if isinstance(error, NotAsked) else logging.ERROR
+    log.log(level, "The payment intent could not be prepared: %s", error)
     return _(
         "We cannot reach the payment service just now. You have not been charged and your details are kept. "
         "Please try again in a few minutes."
@@ -164,7 +169,10 @@ def _payment_is_away(error: Exception) -> str:
 @require_safe
 def confirm(request: HttpRequest) -> HttpResponseBase:
     """The confirm page: everything that the shopper agrees to, priced at this moment, and the payment form."""
-    held = _start(request)
+    held = hold(request)
+    if held is None:
+        # Back from an order whose cart is closed or set aside: that order is what this browser wants to see.
+        return earlier.just_placed(request) or _nothing_held(request)
     if isinstance(held, SeeOther):
         return held
     cart, draft, version = held.cart, held.draft, held.cart.version
@@ -180,6 +188,9 @@ def confirm(request: HttpRequest) -> HttpResponseBase:
         # Something we sell, or what it costs to send it, changed between the last look and this one.
         shown = Quote.objects.filter(cart=cart, cart_version=version).first()
     changes = ask.changes(shown, quote) if shown is not None else []
+    another = request.GET.get("another", "")[: earlier.LONGEST]
+    if in_doubt.find(quote, cart.shopper, answered=another):
+        return go("storefront:earlier")
     trouble = ""
     try:
         prepare(quote)
@@ -191,6 +202,7 @@ def confirm(request: HttpRequest) -> HttpResponseBase:
         "storefront/confirm.html",
         {
             "quote": quote,
+            "another": another,
             "lines": [_line(line.name_in(get_language() or "ja"), line) for line in lines],
             "pieces": sum(line.quantity for line in lines),
             "parcels": parcels(quote.parcels),
@@ -285,17 +297,22 @@ def press(request: HttpRequest) -> HttpResponse:
     """The press of the order button. Whatever comes of it, the shopper is shown the truth."""
     name = shopper.recognise(request)
     quote_id = request.POST.get("quote", "")[:64]
+    another = request.POST.get("another", "")[: earlier.LONGEST]
     cart = fill.current(name)
     if cart is None:
         # Pressed again after the order was done and its cart closed: that order is the answer.
         order = _order_of(name, quote_id)
         return go("storefront:order", links.token(order)) if order is not None else _nothing_held(request)
+    if breaker.is_shut() and place.in_payment(cart) is None:
+        # Nobody could find out whether it was paid. The confirm page says so; nothing was ordered or held.
+        return go("storefront:confirm")
     answer = place.place(
         cart=cart,
         quote_id=quote_id,
         confirmation_token=request.POST.get("confirmation_token", "")[:255],
         shopper=name,
         language=get_language() or settings.LANGUAGE_CODE,
+        another=another,
     )
     match answer:
         case place.Placed(order):
@@ -303,10 +320,17 @@ def press(request: HttpRequest) -> HttpResponse:
         case place.InPayment(order):
             messages.info(request, _("This order has been received already; it is not charged twice."))
             return go("storefront:order", links.token(order))
+        case place.InDoubt():
+            return go("storefront:earlier")
         case place.Changed(shown, _now):
             response = go("storefront:confirm")
-            response.headers["Location"] += f"?shown={shown.pk}"
+            known = {"another": another} if another else {}
+            response.headers["Location"] += "?" + urlencode({"shown": shown.pk, **known})
             return response
+        case place.Refused("stale") if (order := _order_of(name, quote_id)) is not None:
+            # An old page of an order whose cart was set aside or closed, pressed with a new cart in hand.
+            messages.info(request, _("This order has been received already; it is not charged twice."))
+            return go("storefront:order", links.token(order))
         case place.Refused(code):
             messages.warning(request, order_messages.refused(code))
             return go("storefront:cart" if code in ("sold_out", "empty", "withdrawn") else "storefront:confirm")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path
 
-from todoku.storefront import about, basket, browse, checkout, orders
+from todoku.storefront import about, basket, browse, checkout, earlier, orders
 
 app_name = "storefront"
 urlpatterns: list[URLPattern] = [
@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern] = [
     path("checkout/", checkout.begin, name="begin"),
     path("checkout/details/", checkout.fill_in, name="details"),
     path("checkout/confirm/", checkout.confirm, name="confirm"),
+    path("checkout/earlier/", earlier.earlier, name="earlier"),
     path("checkout/place/", checkout.press, name="place"),
     re_path(r"^postal-code/(?P<code>[0-9]{7})/$", checkout.find_place, name="find_place"),
     path("orders/<str:token>/", orders.order, name="order"),
