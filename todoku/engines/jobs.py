@@ -9,8 +9,9 @@ from procrastinate.contrib.django import app
 
 from todoku.bad_news import Unavailable
 from todoku.database import let_go
-from todoku.engines import embedded, queue
+from todoku.engines import embedded, queue, watch
 from todoku.notify import bell
+from todoku.notify.models import Case
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,10 @@ def play(execution: int) -> None:
 def ring(case: int) -> None:
     """Ring the operator's bell for a case."""
     try:
+        if Case.objects.filter(pk=case, code="Unavailable", step="TakePayment").exists() and watch.has_been_told():
+            # One bell for Stripe's absence, not one for every order that waits for it.
+            queue.defer_ring(case, after=embedded.RING_AFTER)
+            return
         bell.ring(case)
     except Unavailable as error:
         log.warning("the bell could not be rung for case %s: %s", case, error)

@@ -39,10 +39,11 @@ def hasten(order: int) -> None:
         )
 
 
-def defer_ring(case: int) -> None:
-    """Enqueue the bell's ringing, in the caller's transaction."""
+def defer_ring(case: int, *, after: timedelta | None = None) -> None:
+    """Enqueue the bell's ringing, in the caller's transaction: now, or after some time."""
+    later = timezone.now() + after if after else None
     with _in_djangos_words():
-        app.configure_task(RING, queue=BELL).defer(case=case)
+        app.configure_task(RING, queue=BELL, schedule_at=later).defer(case=case)
 
 
 @contextmanager

@@ -94,7 +94,7 @@ class _Steady(stripe.HTTPClient):
         return True
 
     def _sleep_time_seconds(self, num_retries: int) -> float:
-        pause: float = self._inner._sleep_time_seconds(num_retries)
+        pause = float(self._inner._sleep_time_seconds(num_retries))
         return max(pause, self._call.moment - time.monotonic())
 
     def close(self) -> None:

@@ -19,6 +19,8 @@ from procrastinate.worker import Worker
 from todoku.bad_news import Unavailable
 from todoku.engines import embedded
 from todoku.engines.poller import look_again
+from todoku.engines.watch import watch
+from todoku.gateways import breaker
 from todoku.notify import bell, outbox, reminders
 
 log = logging.getLogger("todoku.worker")
@@ -69,6 +71,7 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
             asyncio.create_task(_rescue(worker, dead_after)),
             asyncio.create_task(_every(settings.LOOK_EVERY, _look_once)),
             asyncio.create_task(_every(POST_EVERY, _post_once)),
+            asyncio.create_task(_every(breaker.PROBE_EVERY, _watch_once)),
         ]
         try:
             await worker.run()  # type: ignore[no-untyped-call]  # procrastinate gives it no type
@@ -111,6 +114,14 @@ def _look_once() -> None:
     try:
         look_again()
         embedded.restart_lost()
+    finally:
+        connections.close_all()
+
+
+def _watch_once() -> None:
+    """Look whether Stripe is back, should it be away."""
+    try:
+        watch()
     finally:
         connections.close_all()
 
