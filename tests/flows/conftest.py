@@ -10,6 +10,7 @@ import pytest
 
 from rehearsal.api import Rehearsal
 from rehearsal.mailbox import Mailbox
+from tests.clock import Clock, moved_by_hand
 from tests.flows import mail_door
 
 
@@ -29,3 +30,10 @@ def mailbox(rehearsal: Rehearsal, settings: Any) -> Iterator[Mailbox]:
     mail_door.in_transaction.clear()
     yield opened
     opened.stop()
+
+
+@pytest.fixture
+def clock(rehearsal: Rehearsal) -> Iterator[Clock]:
+    """One clock for the shop and for Stripe, moved by hand."""
+    with moved_by_hand(rehearsal) as clock:
+        yield clock

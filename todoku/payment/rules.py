@@ -81,6 +81,8 @@ def judge(
 
 #: Issuers' reasons that may be gone in a moment (docs.stripe.com/declines/codes).
 _LATER = frozenset({"try_again_later", "issuer_not_available", "reenter_transaction"})
+#: The way of paying itself is out of order or overrun; konbini has limits of its own (docs.stripe.com/error-codes).
+_NOT_NOW = frozenset({"payment_method_not_available", "payment_method_rate_limit_exceeded"})
 
 
 def may_ask_again(asked_at: datetime | None, now: datetime) -> bool:
@@ -97,7 +99,7 @@ def reason(error_code: str, decline_code: str) -> str:
         return "not_authenticated"
     if error_code == VOUCHER_EXPIRED:
         return "konbini_expired"
-    if "processing_error" in (error_code, decline_code) or decline_code in _LATER:
+    if "processing_error" in (error_code, decline_code) or decline_code in _LATER or error_code in _NOT_NOW:
         return "try_again"
     if error_code.startswith("confirmation_token") or error_code == "resource_missing":
         return "reenter"
