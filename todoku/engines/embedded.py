@@ -28,6 +28,7 @@ from todoku.flows import definition as asl
 from todoku.flows import registry
 from todoku.flows.step import Answer, load, perform_named
 from todoku.notify import bell
+from todoku.notify.models import Case
 from todoku.order.models import Order, Status
 from todoku.order.rules import AT_REST, PAID
 
@@ -47,6 +48,9 @@ class Embedded:
                 execution = _start(flow, order.pk, knock=knock, who=who)
                 if execution is not None:
                     return execution
+                if knock == "poller":
+                    # The poller brings no news; whoever plays looks anyway.
+                    return None
                 # A play is under way: tell it. It looks at its end, with the row locked, so no knock is lost.
                 if Execution.objects.filter(order=order, flow=flow, status=State.RUNNING).update(
                     knocked_at=timezone.now()
@@ -205,6 +209,14 @@ def run(execution_id: int) -> None:
         here = state.next
 
 
+#: An order that failed while nothing was paid is looked at again by itself: after this long, and after each further
+#: failure twice as long, up to the longest.
+LOOK_AFTER_FAILURE, LONGEST_LOOK = timedelta(minutes=1), timedelta(minutes=10)
+#: What may be over in a moment, without anybody's doing, rings only if it has not healed by then.
+RING_AFTER = timedelta(minutes=15)
+_MAY_HEAL = frozenset({"Unavailable", "States.Timeout", "stripe_key_refused"})
+
+
 #: Steps that talk to the outside run here, so that one that hangs past its TimeoutSeconds can be left behind.
 _talking = ThreadPoolExecutor(max_workers=256, thread_name_prefix="step")
 
@@ -339,11 +351,24 @@ def _fail(execution: Execution, here: str, *, error: str, why: str, technical: s
             return
         Mishap.objects.create(execution=execution, state=here, error=error[:256], cause=technical[-4000:])
         case, is_news = bell.open_case(execution, code=code or error, step=here, why=why, technical=technical)
-        # What the poller finds unmended every minute is counted, but rings no second time.
+        status, withdrawn = Order.objects.values_list("status", "withdrawn_at").get(pk=execution.order_id)
+        looked_at = status == Status.PLACED or (status == Status.NOT_PAID and withdrawn is not None)
+        if looked_at:
+            _look_again_later(execution, case)
+        # What the poller finds unmended is counted, but rings no second time.
         if is_news or execution.who:
-            queue.defer_ring(case.pk)
+            heals = looked_at and not execution.who and (code or error) in _MAY_HEAL
+            queue.defer_ring(case.pk, after=RING_AFTER if heals else None)
         knocked = Execution.objects.filter(pk=execution.pk, knocked_at__isnull=False).exists()
-        status = Order.objects.values_list("status", flat=True).get(pk=execution.order_id)
         if knocked and status not in PAID and status not in AT_REST:
             _start(execution.flow, execution.order_id, knock="knocked", who="")
     log.error("%s: failed at %s (%s): %s", execution, here, error, why)
+
+
+def _look_again_later(execution: Execution, case: Case) -> None:
+    """Let the poller play the order again without anybody's doing, after pauses that grow with its failures."""
+    failures = Case.objects.values_list("failures", flat=True).get(pk=case.pk)
+    pause = min(LOOK_AFTER_FAILURE * 2 ** min(failures - 1, 10), LONGEST_LOOK)
+    # Many orders fail at once when Stripe does; they need not all come back at once.
+    pause *= 1 + random.random() / 4  # noqa: S311 - jitter
+    Order.objects.filter(pk=execution.order_id).update(next_look_at=timezone.now() + pause)
