@@ -98,8 +98,12 @@ def _answer(
             konbini_days=settings.KONBINI_DAYS if settings.KONBINI else None,
         )
     except FailureKept:
-        # Stripe failed and will say so for a day under this key. A cancel has a definite answer: the shopper may
-        # order anew, or the money came in after all.
+        # Stripe failed and will say so for a day under this key, whatever it did. How the intent stands tells: it may
+        # be paid, or wait for the bank or for the till. If nothing is to be seen, a cancel has a definite answer:
+        # the shopper may order anew, or the money came in after all.
+        payment = gateway.look(intent)
+        if payment.status not in ("requires_payment_method", "requires_confirmation"):
+            return payment
         return _cancel(gateway, attempt, intent)
     except KeyRefused:
         raise

@@ -29,6 +29,8 @@ def show(
         pieces = fill.count(shopper.recognise(request))
     response = render(request, template, {**(context or {}), "cart_pieces": pieces}, status=status)
     response.headers["Cache-Control"] = "no-store, private"
+    if status == 503:
+        response.headers["Retry-After"] = "30"
     return response
 
 
