@@ -1,0 +1,34 @@
+"""The jobs of the reconciliation: every few minutes and every night, once, however many workers there are.
+
+procrastinate's workers put periodic jobs into the queue themselves, and the database lets each moment's job in
+only once. The hours are UTC: 18:40 is 3:40 in the Japanese night.
+"""
+
+from __future__ import annotations
+
+from procrastinate.contrib.django import app
+
+from todoku.database import let_go
+from todoku.reconciliation import run
+
+QUEUE = "reconciliation"
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(name="todoku.reconcile_window", queue=QUEUE, lock=QUEUE, queueing_lock="reconcile-window")
+def reconcile_window(timestamp: int) -> None:
+    """Reconcile the last hours."""
+    try:
+        run.reconcile_window()
+    finally:
+        let_go()
+
+
+@app.periodic(cron="40 18 * * *")
+@app.task(name="todoku.reconcile_in_full", queue=QUEUE, lock=QUEUE, queueing_lock="reconcile-in-full")
+def reconcile_in_full(timestamp: int) -> None:
+    """Reconcile everything."""
+    try:
+        run.reconcile_in_full()
+    finally:
+        let_go()
