@@ -211,9 +211,28 @@ def test_a_forged_shopper_cookie_is_a_strangers(visitor: Visitor) -> None:
 def test_no_guessed_link_opens_an_order(visitor: Visitor) -> None:
     visitor.buy()
     for token in ["x", "A" * 43, "é" * 43, "%00", "A" * 400, "..%2f..", "_" * 43, "-"]:
-        for path in (f"/orders/{token}/", f"/orders/{token}/status/", f"/orders/{token}/back/", f"/mypage/{token}/"):
-            assert visitor.client.get(path).status_code == 404, token
-        assert visitor.client.post(f"/orders/{token}/back/").status_code == 404, token
+        for door in ("", "status/", "back/", "cancel/", "again/"):
+            assert visitor.client.get(f"/orders/{token}/{door}").status_code == 404, token
+        assert visitor.client.get(f"/mypage/{token}/").status_code == 404, token
+        for door in ("back/", "cancel/", "again/"):
+            assert visitor.client.post(f"/orders/{token}/{door}").status_code == 404, token
+
+
+def test_the_doors_of_an_order_take_no_form_from_elsewhere_and_no_odd_method(visitor: Visitor) -> None:
+    order = visitor.buy()
+    strict = Client(enforce_csrf_checks=True)
+    for door in ("back/", "cancel/", "again/"):
+        path = f"/orders/{links.token(order)}/{door}"
+        answer = strict.post(path)
+        assert answer.status_code == 403
+        assert 'data-test="error-403"' in answer.content.decode()
+        assert visitor.client.put(path).status_code == 405
+        assert visitor.client.delete(path).status_code == 405
+        assert visitor.client.head(path).status_code == 303
+        for typed in HOSTILE:
+            assert visitor.client.post(path, {"next": typed, "order": typed}).status_code == 303, typed
+            assert visitor.client.get(path, {"next": typed}).status_code == 303, typed
+    assert Order.objects.get().status == "complete"
 
 
 def test_an_order_number_or_id_opens_nothing(visitor: Visitor) -> None:

@@ -45,6 +45,11 @@ class Visitor:
         """The browser's open cart."""
         return Cart.objects.get(shopper=self.name, closed_at=None)
 
+    @property
+    def cart_in_hand(self) -> Cart:
+        """The browser's present basket: not one that waits for its order to be paid at a konbini."""
+        return Cart.objects.get(shopper=self.name, closed_at=None, set_aside_at=None)
+
     def put(self, sku: str = "KANI", quantity: object = 1) -> Any:
         """Put something into the cart."""
         return self.client.post("/cart/put/", {"sku": sku, "quantity": quantity})

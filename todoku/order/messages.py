@@ -38,6 +38,11 @@ def setback(order_setback: dict[str, Any] | None, method: str = "") -> str:
         return gettext("Some of the goods have just sold out. You have not been charged. Please change your cart.")
     if outcome in ("canceled", "expired"):
         return ended(order_setback)
+    if reason == "not_available":
+        return gettext(
+            "This way to pay is not available just now. You have not been charged. "
+            "Please try again in a moment or pay in another way."
+        )
     if method == "konbini":
         return gettext(
             "The payment at a convenience store could not be prepared. You have not been charged. "

@@ -99,6 +99,9 @@ def reason(error_code: str, decline_code: str) -> str:
         return "not_authenticated"
     if error_code == VOUCHER_EXPIRED:
         return "konbini_expired"
+    if error_code == "payment_method_not_available" or error_code.startswith("payment_intent_konbini"):
+        # A store's network is away, or refuses a number (docs.stripe.com/payments/konbini/accept-a-payment).
+        return "not_available"
     if "processing_error" in (error_code, decline_code) or decline_code in _LATER or error_code in _NOT_NOW:
         return "try_again"
     if error_code.startswith("confirmation_token") or error_code == "resource_missing":
