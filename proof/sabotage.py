@@ -24,7 +24,7 @@ from proof.report import HOUSE, Effort, Proof
 
 #: No sabotage needs longer than this to be caught (seconds); one that hangs is not counted as caught.
 PATIENCE = 240
-_PYTEST = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line")
+_PYTEST = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=line")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -76,19 +76,7 @@ def guard(house: Path, tests: tuple[str, ...], var: Path) -> tuple[int, list[str
     environment.pop("DATABASE_URL", None)
     try:
         done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-q",
-                "-x",
-                "-p",
-                "no:cacheprovider",
-                "-p",
-                "no:xdist",
-                "--tb=line",
-                *tests,
-            ],
+            [*_PYTEST, *tests],
             cwd=house,
             env={**environment, "TODOKU_VAR": str(var), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
