@@ -49,7 +49,8 @@ def play(execution: int) -> None:
 def ring(case: int) -> None:
     """Ring the operator's bell for a case."""
     try:
-        if Case.objects.filter(pk=case, code="Unavailable", step="TakePayment").exists() and watch.has_been_told():
+        waits = Case.objects.filter(pk=case, step="TakePayment", code__in=("Unavailable", "stripe_key_refused"))
+        if waits.exists() and watch.has_been_told():
             # One bell for Stripe's absence, not one for every order that waits for it.
             queue.defer_ring(case, after=embedded.RING_AFTER)
             return

@@ -22,9 +22,10 @@ from todoku.gateways.gateway import NotAsked
 
 log = logging.getLogger(__name__)
 
-#: So many calls in a row without an answer, none of them older than ``WITHIN`` seconds before the next, shut the gate.
+#: So many calls in a row without an answer shut the gate, if there are no more than so many seconds between them (a
+#: worker waits for forty, and a quiet shop asks seldom).
 SHUT_AFTER = 5
-WITHIN = 30
+WITHIN = 300
 #: How often a worker sees whether it is over (seconds), and after how long a page may be sent to see, if none does.
 PROBE_EVERY = 5.0
 PAGE_PROBES_AFTER = 20.0
