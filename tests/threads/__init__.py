@@ -1,0 +1,1 @@
+"""Public threads in which other shops lost orders or took money twice, rebuilt in this one."""
