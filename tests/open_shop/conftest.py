@@ -101,7 +101,7 @@ def open_shop() -> Iterator[OpenShop]:
         for name, value in os.environ.items()
         if not name.startswith(("TODOKU_", "STRIPE_", "DATABASE_URL", "DJANGO_", "PYTEST"))
     }
-    environment |= {"TODOKU_VAR": str(home), "PORT": str(port), "TODOKU_WEB_PROCESSES": "1"}
+    environment |= {"TODOKU_VAR": str(home), "PORT": str(port), "TODOKU_WEB_PROCESSES": "1", "TODOKU_LOOK_EVERY": "0.5"}
     said = (home / "said.txt").open("w+")
     process = subprocess.Popen(
         [sys.executable, "-m", "todoku", "run"], cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT

@@ -21,7 +21,7 @@
     if (patient && document.hidden) return;
     const passed = performance.now() - began;
     if (late && passed > Number(late.dataset.after || 15000)) late.removeAttribute("hidden");
-    if (patient) wait = passed > 600000 ? 30000 : 5000;
+    if (patient) wait = passed > 600000 ? 30000 : passed > 60000 ? 5000 : 2000;
     else wait = passed > 20000 ? 2000 : Math.min(wait * 1.5, 1000);
     timer = setTimeout(look, wait);
   }
