@@ -490,6 +490,7 @@ class Shop:
             say(_row("4242 4242 4242 4242", "pays · 支払い成功"))
             say(_row("4000 0000 0000 0002", "is declined · 拒否される"))
             say(_row("4000 0025 0000 3155", "asks for 3-D Secure · 本人認証あり"))
+            say(_row("Konbini · コンビニ払い", f"pay the voucher in the panel · パネルで支払う: {rehearsal}/"))
         elif not chosen.production:
             say()
             say("    Your own Stripe account is used. So that its events arrive here, run in another terminal:")
