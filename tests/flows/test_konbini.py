@@ -111,9 +111,7 @@ def test_what_stripe_has_given_up_is_canceled_there_and_only_then_the_stock_goes
     assert (shop.levels(crab), mails(order)) == ((10, 0, 0), ["konbini_codes", "konbini_expired"])
 
 
-def test_a_cancel_that_fails_leaves_the_stock_where_it_is(
-    rehearsal: Rehearsal, crab: Product, clock: Clock
-) -> None:
+def test_a_cancel_that_fails_leaves_the_stock_where_it_is(rehearsal: Rehearsal, crab: Product, clock: Clock) -> None:
     order = placed(rehearsal, crab)
     clock.advance(days=5)
     fault = rehearsal.faults.set(Fault("drop_before", path=CANCEL, times=None))
@@ -350,9 +348,7 @@ def test_a_customer_who_gives_it_up_gets_no_codes_to_pay_with_any_more(rehearsal
         rehearsal.pay_at_till(order.intent.stripe_id)
 
 
-def test_a_voucher_that_is_found_after_the_order_was_given_up_is_canceled(
-    rehearsal: Rehearsal, crab: Product
-) -> None:
+def test_a_voucher_that_is_found_after_the_order_was_given_up_is_canceled(rehearsal: Rehearsal, crab: Product) -> None:
     order = shop.order_at_konbini(rehearsal, crab)
     rehearsal.faults.set(Fault("drop_after", path=CONFIRM, times=3))
     play_once(order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import uuid
 from collections.abc import Callable, Mapping
@@ -105,9 +106,11 @@ def _shop(language: str) -> str:
 
 def _text(order: Order, kind: str) -> str:
     language = "ja" if order.language.startswith("ja") else "en"
-    return render_to_string(
+    text = render_to_string(
         f"notify/mail/{kind}.{language}.txt", {**_common(order, language), **_MORE[kind](order, language)}
     )
+    # The parts of a letter end in lines of their own; one empty line between two is enough.
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def _common(order: Order, language: str) -> dict[str, Any]:

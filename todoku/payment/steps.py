@@ -90,13 +90,15 @@ def _answer(
     # Committed before the call: whoever plays next knows that Stripe may have been asked.
     Attempt.objects.filter(pk=attempt.pk, asked_at=None).update(outcome=Outcome.ASKED, asked_at=timezone.now())
     try:
-        return gateway.confirm(
+        answer = gateway.confirm(
             intent,
             key=f"{attempt.key}:confirm",
             confirmation_token=attempt.confirmation_token,
             return_url=return_url,
             konbini_days=settings.KONBINI_DAYS if settings.KONBINI else None,
         )
+        # Asked again, Stripe may repeat what it said the first time: how the intent stands by now is another question.
+        return answer if first or isinstance(answer, Declined) else gateway.look(intent)
     except FailureKept:
         # Stripe failed and will say so for a day under this key, whatever it did. How the intent stands tells: it may
         # be paid, or wait for the bank or for the till. If nothing is to be seen, a cancel has a definite answer:
