@@ -20,15 +20,24 @@ from django.db import connection
 from rehearsal.api import Rehearsal
 from rehearsal.mailbox import Mailbox
 from rehearsal.server import application, listening
+from rehearsal.webhook_endpoints import Webhook
+from todoku.webhooks.wanted import WANTED
 
 HOUSE = Path(__file__).resolve().parent.parent.parent
 
 
 class StripeAndMail:
-    """The rehearsal Stripe over HTTP and a mail server over SMTP, in threads of the test's own process."""
+    """The rehearsal Stripe over HTTP and a mail server over SMTP, in threads of the test's own process.
 
-    def __init__(self) -> None:
-        self.rehearsal = Rehearsal()
+    With a ``webhook``, Stripe's events are sent to that address, and again until somebody takes them.
+    """
+
+    def __init__(self, webhook: str = "") -> None:
+        self.rehearsal = Rehearsal(
+            webhooks=[Webhook(webhook, "whsec_rehearsal", tuple(WANTED))] if webhook else ()
+        )
+        if webhook:
+            self.rehearsal.start()
         self.mailbox = Mailbox(self.rehearsal)
         self.mailbox.start("127.0.0.1", 0)
         opened = listening("127.0.0.1", 0)
@@ -45,12 +54,13 @@ class StripeAndMail:
         self._server.should_exit = True
         self._thread.join(timeout=10)
         self.mailbox.stop()
+        self.rehearsal.close()
 
 
 class Workers:
-    """Real workers, forked from a zygote; each can be killed, told to stop, and asked what it passed."""
+    """Real workers and web servers, forked from a zygote; each can be killed, told to stop, and asked what it passed."""
 
-    def __init__(self, street: StripeAndMail, folder: Path) -> None:
+    def __init__(self, street: StripeAndMail, folder: Path, *, web: bool = False) -> None:
         self._folder = folder
         self._number = 0
         self._alive: set[int] = set()
@@ -62,13 +72,13 @@ class Workers:
             user += ":" + quote(str(known["PASSWORD"]), safe="")
         environ = {
             **os.environ,
-            "DJANGO_SETTINGS_MODULE": "todoku.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.crashes.settings",
             "DATABASE_URL": f"postgresql://{user}@/{known['NAME']}?{where}",
             "TODOKU_REHEARSAL_URL": street.url,
             "TODOKU_SMTP_PORT": str(street.mailbox.port),
         }
         self._zygote = subprocess.Popen(
-            [sys.executable, "-m", "tests.crashes.zygote"],
+            [sys.executable, "-m", "tests.crashes.zygote", *(["--web"] if web else [])],
             cwd=HOUSE,
             env=environ,
             stdin=subprocess.PIPE,
@@ -116,6 +126,19 @@ class Workers:
         self._alive.add(pid)
         return pid
 
+    def open_web(self, port: int, *, processes: int = 2, threads: int = 8) -> int:
+        """Start the web server, as ``todoku run`` does, and answer the process id of its master."""
+        asked = {"port": port, "processes": processes, "threads": threads, "log": str(self.log)}
+        pid = int(self._ask({"web": asked})["pid"])
+        self._alive.add(pid)
+        return pid
+
+    def ended(self) -> dict[int, int]:
+        """Say which processes have ended since the last time, and how: -9 for one that was killed."""
+        found = {int(pid): int(status) for pid, status in self._ask({"reap": True})["ended"].items()}
+        self._alive -= set(found)
+        return found
+
     def wait(self, pid: int) -> int:
         """Wait until a worker has ended and answer its exit code: -9 for one that was killed."""
         status = int(self._ask({"wait": pid})["status"])
@@ -135,7 +158,8 @@ class Workers:
         return sheet
 
     def clear(self) -> None:
-        """Kill every worker that is left."""
+        """Kill every process that is left."""
+        self.ended()
         for pid in list(self._alive):
             self.kill(pid)
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
 from django.utils.translation import gettext as _
+
+#: When a browser is told to come again while the database is away (seconds).
+AGAIN_IN = 10
 
 
 def _page(request: HttpRequest, status: int, title: str, words: str) -> HttpResponse:
@@ -51,13 +57,17 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    """500: our fault."""
-    return _page(
+    """500: our fault; or 503, to be asked again, while the database is away."""
+    away = isinstance(sys.exception(), OperationalError | InterfaceError)
+    answer = _page(
         request,
-        500,
+        503 if away else 500,
         _("Something went wrong on our side"),
         _(
             "We are sorry. Please wait a moment and try once more. If you had just placed an order, "
             "look at My page first: an order that was received is kept, and is never charged twice."
         ),
     )
+    if away:
+        answer.headers["Retry-After"] = str(AGAIN_IN)
+    return answer
