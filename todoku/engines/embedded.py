@@ -20,7 +20,7 @@ from typing import Any
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from todoku.bad_news import NeedsOperator
+from todoku.bad_news import NeedsOperator, Unavailable
 from todoku.database import let_go
 from todoku.engines import interpreter, queue
 from todoku.engines.models import Definition, Execution, Mishap, State
@@ -168,9 +168,7 @@ def run(execution_id: int) -> None:
         flow = _read(execution.definition_id)
     except asl.DefinitionRefused as error:
         why = f"This version of the shop does not play the definition that the order started with: {error}."
-        return _fail(
-            execution, error.state, error="NeedsOperator", why=why, technical=why, code="definition_refused"
-        )
+        return _fail(execution, error.state, error="NeedsOperator", why=why, technical=why, code="definition_refused")
     order = load(execution.order_id)
     here = execution.position or flow.start
     data: Any = execution.data or {"order": execution.order_id}
@@ -253,6 +251,10 @@ def _name_of(error: Exception) -> str:
         return "States.Timeout"
     if isinstance(error, interpreter.RuntimeFailure):
         return "States.Runtime"
+    # The three kinds of bad news are the names that a definition knows, whatever else is known of the case.
+    for kind in (Unavailable, NeedsOperator):
+        if isinstance(error, kind):
+            return kind.__name__
     return type(error).__name__
 
 
@@ -262,9 +264,7 @@ def _technical(lines: list[str]) -> str:
     return "\n".join(kept)
 
 
-def _stumble(
-    execution: Execution, flow: asl.Flow, here: str, data: Any, error: Exception
-) -> tuple[str, Any] | None:
+def _stumble(execution: Execution, flow: asl.Flow, here: str, data: Any, error: Exception) -> tuple[str, Any] | None:
     """A state has failed: schedule its next try, go where a Catch says, or fail the execution.
 
     Returns the state and data to go on with, or None when this job is over.
@@ -291,9 +291,7 @@ def _stumble(
                 return None
         for catcher in state.catch:
             if interpreter.stands_for(catcher.errors, name):
-                return catcher.next, interpreter.put(
-                    data, catcher.result_path, {"Error": name, "Cause": technical}
-                )
+                return catcher.next, interpreter.put(data, catcher.result_path, {"Error": name, "Cause": technical})
     why = error.why if isinstance(error, NeedsOperator) else f"{here} failed: {name}."
     _fail(
         execution,

@@ -107,12 +107,15 @@ def passed(state: Pass, data: Any, context: Mapping[str, Any]) -> Any:
 
 def stands_for(errors: tuple[str, ...], error: str) -> bool:
     """Say whether a list of error names (of a Retry or Catch) stands for this error."""
-    return any(
-        name == error
-        or name == "States.ALL"
-        or (name == "States.TaskFailed" and error not in _NOT_TASK_FAILED and error != "States.Runtime")
-        for name in errors
-    ) and error != "States.Runtime"
+    return (
+        any(
+            name == error
+            or name == "States.ALL"
+            or (name == "States.TaskFailed" and error not in _NOT_TASK_FAILED and error != "States.Runtime")
+            for name in errors
+        )
+        and error != "States.Runtime"
+    )
 
 
 def retrier(state: Task, error: str) -> tuple[int, Retrier] | None:

@@ -24,9 +24,9 @@ def defer_play(execution: Execution, *, after: timedelta | None) -> None:
     """Enqueue the play of an execution, in the caller's transaction: now, or after some time."""
     later = timezone.now() + after if after else None
     with _in_djangos_words():
-        app.configure_task(
-            PLAY, queue=PLAYS, lock=f"order-{execution.order_id}", schedule_at=later
-        ).defer(execution=execution.pk)
+        app.configure_task(PLAY, queue=PLAYS, lock=f"order-{execution.order_id}", schedule_at=later).defer(
+            execution=execution.pk
+        )
 
 
 def hasten(order: int) -> None:

@@ -23,8 +23,8 @@ from todoku.gateways.gateway import NotAsked
 
 #: Calls that a quiet second allows at once, of one endpoint and of the whole account, as a share of a second's.
 BURST = 0.15
-#: The most moments that one process books at once, for as many of its threads as wait.
-MOST_AT_ONCE = 8
+#: The most moments that one process books at once for its threads that wait, as a share of a second's.
+MOST_AT_ONCE = 0.2
 #: How long somebody who could not book waits before asking again (seconds, and up to twice as long).
 ASK_AGAIN = 0.1
 
@@ -96,10 +96,11 @@ def book(endpoint: str, patience: Patience) -> float:
                     if moment > now - BURST:
                         return moment
                 waited = now - began
-                wait = _ask(endpoint, patience.ahead + patience.grows * waited, min(line.waiting, MOST_AT_ONCE), line)
-                if wait:
+                ahead = patience.ahead + patience.grows * waited
+                most = max(1, int(min(settings.STRIPE_PER_SECOND, settings.STRIPE_PER_ENDPOINT) * MOST_AT_ONCE))
+                if _ask(endpoint, ahead, min(line.waiting, most), line):
                     continue
-                if waited + ASK_AGAIN >= patience.gives_up or patience.ahead + patience.grows * waited < 0:
+                if waited + ASK_AGAIN >= patience.gives_up or ahead < 0:
                     raise _too_busy(endpoint)
                 let_go()
                 time.sleep(ASK_AGAIN * (1 + random.random()))  # noqa: S311 - jitter
