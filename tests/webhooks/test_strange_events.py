@@ -275,6 +275,13 @@ def test_a_header_with_very_many_signatures_is_refused_or_read(transactional_db:
     assert knock(raw, sign=False, HTTP_STRIPE_SIGNATURE=f" {stamp},{future},{sign}").status_code == 400
 
 
+def test_a_signature_in_letters_that_no_digest_has_is_refused(transactional_db: None) -> None:
+    raw = json.dumps(event()).encode()
+    stamp, _, sign = signature(raw, SECRET, int(time.time())).partition(",")
+    for odd in (f"{stamp},v1=é{sign[4:]}", f"{stamp},v1=\x80", f"{stamp},{sign},v1=ÿ", f"t=²,{sign}"):
+        assert knock(raw, sign=False, HTTP_STRIPE_SIGNATURE=odd).status_code == 400, odd
+
+
 def test_the_door_needs_no_cookie_and_gives_none(transactional_db: None) -> None:
     client = Client(enforce_csrf_checks=True)
     raw = json.dumps(event()).encode()

@@ -489,6 +489,9 @@ def read_event(body: bytes, signature: str) -> Happened:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadEvent("the body is not UTF-8") from error
+    if not signature.isascii():
+        # The SDK compares it in constant time, and that knows ASCII only.
+        raise BadEvent("the signature header is not ASCII")
     stamp = _stamp(signature)
     if stamp > datetime.now(UTC).timestamp() + MOST_SKEW:
         raise BadEvent("the signature's time lies in the future")

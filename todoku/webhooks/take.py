@@ -35,12 +35,13 @@ def owners(intents: Iterable[str]) -> dict[str, Order]:
     wanted = sorted({intent for intent in intents if intent})
     if not wanted:
         return {}
-    found = Order.objects.filter(intent__stripe_id__in=wanted).select_related("intent")
-    return {
-        order.intent.stripe_id: order
-        for order in found.only("pk", "intent__stripe_id")
-        if order.intent.stripe_id is not None
-    }
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT intent.stripe_id, placed.id FROM payment_intent AS intent"
+            " JOIN order_order AS placed ON placed.intent_id = intent.id WHERE intent.stripe_id = ANY(%s::text[])",
+            [wanted],
+        )
+        return {intent: Order(pk=order) for intent, order in cursor.fetchall()}
 
 
 def take(events: Sequence[Happened], order: Order | None, *, listed: bool = False) -> int:
