@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -13,24 +12,21 @@ from django.utils import timezone
 from rehearsal.api import Rehearsal
 from rehearsal.faults import Fault
 from tests import shop
-from tests.pages.visitor import Visitor
 from tests.quick import knock, play, play_once
 from tests.races.together import together
 from tests.threads.street import (
-    THREE_D_SECURE,
     Witness,
-    at_the_bank,
-    customer_passes,
     lost_after_the_charge,
     refused_by_the_database,
     resume,
-    tell,
 )
 from tests.threads.thread import thread
 from todoku.cart.models import Cart
 from todoku.catalog.models import Product
 from todoku.engines import embedded
 from todoku.engines.models import Execution, State
+from todoku.flows.checkout import STEPS
+from todoku.flows.step import perform
 from todoku.order.models import Order, Status
 from todoku.order.place import InDoubt, InPayment, Placed
 from todoku.payment.models import Attempt, Intent, Outcome
@@ -83,9 +79,7 @@ def test_the_order_cannot_be_finished_and_the_buyer_presses_again_and_again(
 
 
 @thread(43, seen="woocommerce/woocommerce-gateway-stripe#2339 (2022-2024)")
-def test_every_retry_of_one_attempt_has_the_same_key(
-    rehearsal: Rehearsal, crab: Product, witness: Witness
-) -> None:
+def test_every_retry_of_one_attempt_has_the_same_key(rehearsal: Rehearsal, crab: Product, witness: Witness) -> None:
     """There: keys prevented nothing, because every retry made a new one.
 
     Here: a key lives as long as its attempt, over lost answers and over several plays.
@@ -192,9 +186,7 @@ def test_four_presses_with_four_cards_typed_are_one_charge(rehearsal: Rehearsal,
     cart = shop.fill_cart((crab, 1))
     quote = shop.agree(cart)
     tokens = [shop.type_card(rehearsal) for _ in range(4)]
-    answers = together(
-        *(partial(shop.press, rehearsal, cart, quote, token=token, asked=True) for token in tokens)
-    )
+    answers = together(*(partial(shop.press, rehearsal, cart, quote, token=token, asked=True) for token in tokens))
     assert sorted(type(answer).__name__ for answer in answers) == ["InPayment"] * 3 + ["Placed"]
     play(Order.objects.get())
     assert (Attempt.objects.count(), len(shop.charges(rehearsal))) == (1, 1)
@@ -243,9 +235,6 @@ def test_poller_webhook_and_press_race_and_the_key_is_the_arbiter(
 
     Here: two executions' steps ask Stripe at the same moment, and Stripe answers both with one charge.
     """
-    from todoku.flows.checkout import STEPS
-    from todoku.flows.step import perform
-
     order = shop.order_one(rehearsal, crab)
     perform(STEPS["TakeStock"], order.pk, execution="e")
     rehearsal.faults.set(Fault("slow_after", path="*/confirm", times=1, seconds=0.3))
@@ -254,105 +243,6 @@ def test_poller_webhook_and_press_race_and_the_key_is_the_arbiter(
     )
     assert play(order).status == Status.COMPLETE
     assert (len(set(witness.keys())), len(shop.charges(rehearsal))) == (1, 1)
-
-
-@thread(70, seen="Automattic/woocommerce-payments#2703; Sylius/PayumStripePlugin#31; openedx ecommerce#4156")
-def test_a_canceled_intent_is_never_handed_out_again(visitor: Visitor, crab: Product) -> None:
-    """There: an intent for every page view, a key that gave the canceled intent back, a first payment out of sight.
-
-    Here: looking again keeps the intent; once it is canceled, the next order gets another one, and pays.
-    """
-    visitor.to_confirm()
-    for _ in range(3):
-        visitor.read("/checkout/confirm/")
-    assert len(shop.stripe_payments(visitor.rehearsal)) == 1
-    visitor.press(visitor.shown_quote(), number=THREE_D_SECURE)
-    order = play(Order.objects.get())
-    Order.objects.update(pay_by=timezone.now() - timedelta(seconds=1))
-    assert knock(order, "poller").status == Status.CANCELED
-    visitor.press(visitor.shown_quote())
-    newer = play(Order.objects.latest("id"))
-    assert (newer.status, newer.intent_id == order.intent_id) == (Status.COMPLETE, False)
-    assert sorted(payment["status"] for payment in shop.stripe_payments(visitor.rehearsal)) == [
-        "canceled",
-        "succeeded",
-    ]
-
-
-@thread(51, seen="frappe/payments#240 (2026)")
-def test_each_page_load_leaves_nothing_open_at_stripe(visitor: Visitor, crab: Product) -> None:
-    """There: every page load made an intent without a key, and the unpaid ones stayed for ever.
-
-    Here: one cart has one, and what nobody finished is canceled after a day.
-    """
-    from todoku.reconciliation.run import reconcile_window
-
-    visitor.to_confirm()
-    visitor.fill_in(building="101")
-    visitor.shown_quote()
-    [payment] = shop.stripe_payments(visitor.rehearsal)
-    long_ago = timezone.now() - timedelta(days=2)
-    Intent.objects.update(created_at=long_ago, changed_at=long_ago)
-    Cart.objects.update(changed_at=long_ago)
-    reconcile_window()
-    [payment] = shop.stripe_payments(visitor.rehearsal)
-    assert payment["status"] == "canceled"
-    assert visitor.press(visitor.shown_quote()).headers["Location"].startswith("/orders/")
-    assert play(Order.objects.get()).status == Status.COMPLETE
-
-
-@thread(37, seen="HiEventsDev/Hi.Events#513, PR #856 (2025)")
-def test_the_payment_comes_through_after_the_orders_time_has_run_out(rehearsal: Rehearsal, crab: Product) -> None:
-    """There: the order's timer had run out, so the payment that came a moment later was refunded.
-
-    Here: past its time the order looks, finds the payment on its way, waits for it and arrives.
-    """
-    order = at_the_bank(rehearsal, crab)
-    rehearsal.hold_in_processing(order.intent.stripe_id or "")
-    Order.objects.filter(pk=order.pk).update(pay_by=timezone.now() - timedelta(minutes=1))
-    assert knock(order, "poller").status == Status.PLACED
-    rehearsal.settle_processing(order.intent.stripe_id or "", True)
-    order = tell(order)
-    assert (order.status, len(rehearsal.rows("refunds", 10))) == (Status.COMPLETE, 0)
-
-
-@thread(36, seen="woocommerce/woocommerce#20928, #14625; Automattic/woocommerce-payments#3118 (2017-2021)")
-def test_the_stock_timer_asks_stripe_before_it_cancels(rehearsal: Rehearsal, crab: Product) -> None:
-    """There: the hold-stock timer canceled orders that were paid already; many merchants were hit.
-
-    Here: the deadline's play looks first, and an order that is paid goes forward.
-    """
-    order = at_the_bank(rehearsal, crab)
-    customer_passes(rehearsal, order)
-    Order.objects.filter(pk=order.pk).update(pay_by=timezone.now() - timedelta(minutes=1))
-    order = knock(order, "poller")
-    assert (order.status, shop.levels(crab)) == (Status.COMPLETE, (9, 0, 1))
-
-
-@thread(16, seen="pretix/pretix#2629 (2022)")
-def test_a_payment_that_was_abandoned_at_the_bank_ends_by_itself(rehearsal: Rehearsal, crab: Product) -> None:
-    """There: abandoned payments never expired; a user wrote a script of their own to cancel them.
-
-    Here: after its time it is canceled at Stripe, and only then the goods go back.
-    """
-    order = at_the_bank(rehearsal, crab)
-    Order.objects.filter(pk=order.pk).update(pay_by=timezone.now() - timedelta(minutes=1))
-    rehearsal.faults.set(Fault("drop_before", path="*/cancel", times=None))
-    order = play_once_knocked(order)
-    assert (order.status, shop.levels(crab)) == (Status.PLACED, (9, 1, 0))
-    rehearsal.faults.clear()
-    order = play(order)
-    assert (order.status, shop.levels(crab)) == (Status.CANCELED, (10, 0, 0))
-    assert [payment["status"] for payment in shop.stripe_payments(rehearsal)] == ["canceled"]
-
-
-def play_once_knocked(order: Order) -> Order:
-    """A knock, and then nobody is there any more."""
-    from todoku.engines import engine
-
-    with transaction.atomic():
-        engine.play("checkout", order, knock="poller")
-    return play_once(order)
 
 
 @thread(53, seen="stripe/ai#402 (2026)")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 
-from django.db import connections, transaction
-from django.test import Client
+from django.core import mail
 from django.utils import timezone
 
 from rehearsal.api import Rehearsal
@@ -16,7 +14,6 @@ from tests.pages.visitor import Visitor
 from tests.quick import knock, play, play_once
 from tests.threads.street import (
     THREE_D_SECURE,
-    Witness,
     at_the_bank,
     customer_passes,
     lost_after_the_charge,
@@ -28,18 +25,15 @@ from tests.threads.street import (
     tell,
 )
 from tests.threads.thread import thread
-from tests.webhooks import sender
 from todoku.catalog.models import Product
-from todoku.engines.models import Execution
 from todoku.engines.poller import look_again
 from todoku.fulfilment.models import Delivery
+from todoku.notify import bell
 from todoku.order import links
 from todoku.order.models import MyPageEntry, Order, Status
 from todoku.order.place import Refused
 from todoku.payment.models import Attempt, Outcome
 from todoku.stock.check import short
-from todoku.stock.models import Level
-from todoku.webhooks.models import StripeEvent
 
 
 @thread(1, seen="saleor/saleor#14733 (2023)")
@@ -177,10 +171,6 @@ def test_a_paid_order_that_does_not_go_on_rings_a_person(rehearsal: Rehearsal, c
 
     Here: the failure itself opens a case and orders the bell, in one transaction.
     """
-    from django.core import mail
-
-    from todoku.notify import bell
-
     order = shop.order_one(rehearsal, crab)
     with refused_by_the_database("fulfilment_delivery"):
         order = play(order)
@@ -291,77 +281,6 @@ def test_the_return_fails_and_the_event_finishes_it(visitor: Visitor, crab: Prod
     assert tell(order).status == Status.COMPLETE
 
 
-@thread(32, seen="unchainedshop/unchained#276 (2020)")
-def test_an_event_that_cannot_be_stored_is_not_acknowledged_and_comes_again(
-    rehearsal: Rehearsal, crab: Product
-) -> None:
-    """There: a webhook failed, the customer was charged, and only a comparison of exports could have told.
-
-    Here: the answer is 5xx, so Stripe sends it again, and then the order arrives.
-    """
-    order = at_the_bank(rehearsal, crab)
-    customer_passes(rehearsal, order)
-    event = sender.event(order.intent.stripe_id or "")
-    with refused_by_the_database(StripeEvent._meta.db_table):
-        client = Client(raise_request_exception=False)
-        assert _send(client, event) >= 500
-    assert Order.objects.get().status == Status.PLACED
-    assert _send(Client(), event) == 200
-    assert play(order).status == Status.COMPLETE
-
-
-def _send(client: Client, event: object) -> int:
-    import json
-    import time
-
-    from rehearsal.deliveries import signature
-
-    body = json.dumps(event).encode()
-    signed = signature(body, sender.SECRET, int(time.time()))
-    answer = client.post(sender.DOOR, body, content_type="application/json", HTTP_STRIPE_SIGNATURE=signed)
-    return int(answer.status_code)
-
-
-@thread(33, seen="duncanmcclean/statamic-cargo#191 (2026)")
-def test_an_event_before_the_order_exists_is_kept_and_not_needed(rehearsal: Rehearsal, crab: Product) -> None:
-    """There: the webhook came before the order, was answered 200 and was never sent again.
-
-    Here: it is stored; the order's own play asks Stripe itself and needs no event at all.
-    """
-    cart = shop.fill_cart((crab, 1))
-    quote = shop.agree(cart)
-    [payment] = shop.stripe_payments(rehearsal)
-    answer = sender.knock(sender.event(payment["id"]))
-    assert (answer.status_code, StripeEvent.objects.count()) == (200, 1)
-    shop.press(rehearsal, cart, quote)
-    assert play(Order.objects.get()).status == Status.COMPLETE
-
-
-@thread(34, seen="polarsource/polar#10728 (2026), #4791")
-def test_an_event_overtakes_the_commit_of_the_press(rehearsal: Rehearsal, crab: Product) -> None:
-    """There: the webhook came before the commit, and "coming" could not be told from "dropped".
-
-    Here: an event in the middle of the press is taken, and the play that the press committed finds the truth.
-    """
-    cart = shop.fill_cart((crab, 1))
-    quote = shop.agree(cart)
-    [payment] = shop.stripe_payments(rehearsal)
-    answers: list[int] = []
-
-    def stripe_sends() -> None:
-        answers.append(sender.knock(sender.event(payment["id"])).status_code)
-        connections.close_all()
-
-    with transaction.atomic():
-        shop.press(rehearsal, cart, quote)
-        stripe = threading.Thread(target=stripe_sends)
-        stripe.start()
-        stripe.join(20)
-    assert answers == [200]
-    assert play(Order.objects.get()).status == Status.COMPLETE
-    assert len(shop.charges(rehearsal)) == 1
-
-
 @thread(17, seen="fossasia/eventyay#3884 (2026)")
 def test_no_page_says_thank_you_before_stripe_has_the_money(visitor: Visitor, crab: Product) -> None:
     """There: the API answered "201 confirmed" although the order was not paid.
@@ -379,18 +298,3 @@ def test_no_page_says_thank_you_before_stripe_has_the_money(visitor: Visitor, cr
     said.append(visitor.client.get(page + "status/").json()["state"])
     assert said == ["checking", "not_paid", "thanks"]
     assert page == links.path(Order.objects.get())
-
-
-@thread(39, seen="payloadcms/payload#15902 (2026)")
-def test_nobody_is_believed_who_says_that_it_was_paid(rehearsal: Rehearsal, crab: Product, witness: Witness) -> None:
-    """There: an order was confirmed without a look whether the intent had succeeded.
-
-    Here: a signed "succeeded" about an unpaid intent makes the flow look, and the order goes on waiting.
-    """
-    order = at_the_bank(rehearsal, crab)
-    looks = len(witness.seen)
-    order = tell(order)
-    assert len(witness.seen) > looks
-    assert (order.status, Level.objects.get().reserved) == (Status.PLACED, 1)
-    assert not Delivery.objects.exists()
-    assert Execution.objects.count() == 2
