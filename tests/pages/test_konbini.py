@@ -179,6 +179,19 @@ def test_an_order_paid_at_the_store_says_where(visitor: Visitor) -> None:
     assert "カード" not in mine[mine.index('data-test="how-paid"') :][:200]
 
 
+def test_who_has_paid_and_sees_no_word_of_it_asks_the_shop_to_look_now(visitor: Visitor) -> None:
+    page = order_at_konbini(visitor)
+    assert f'action="{page}back/"' in visitor.read(page)
+    visitor.client.post(page + "back/")
+    shop.work_off()
+    assert "order-konbini" in visitor.read(page)
+    # Paid, and Stripe's webhook is lost.
+    visitor.rehearsal.pay_at_till(intent(visitor.rehearsal), "lawson")
+    visitor.client.post(page + "back/")
+    shop.work_off()
+    assert "order-thanks" in visitor.read(page)
+
+
 def test_a_bank_that_takes_its_time_gives_a_page_without_a_button(visitor: Visitor) -> None:
     visitor.rehearsal.faults.set(Fault("processing", path="*/confirm", seconds=600))
     page = visitor.press(visitor.to_confirm()).headers["Location"]
@@ -248,10 +261,12 @@ def test_a_customer_at_the_till_pays_although_the_order_was_being_canceled(visit
 
 def test_only_the_browser_that_ordered_cancels(visitor: Visitor) -> None:
     page = order_at_konbini(visitor)
-    stranger = Client()
-    assert stranger.get(page + "cancel/").headers["Location"] == page
-    assert stranger.post(page + "cancel/").headers["Location"] == page
-    assert "ご注文時と同じブラウザー" in stranger.get(page).content.decode()
+    nobody, somebody_else = Client(), Client()
+    somebody_else.post("/cart/put/", {"sku": "KANI", "quantity": "1"})
+    for stranger in (nobody, somebody_else):
+        assert stranger.get(page + "cancel/").headers["Location"] == page
+        assert stranger.post(page + "cancel/").headers["Location"] == page
+        assert "ご注文時と同じブラウザー" in stranger.get(page).content.decode()
     shop.work_off()
     order = Order.objects.get()
     assert (order.status, order.withdrawn_at) == (Status.PLACED, None)
