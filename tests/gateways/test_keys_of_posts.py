@@ -16,6 +16,8 @@ from rehearsal import Fault
 from rehearsal.answer import Answer, Request
 from rehearsal.api import Rehearsal
 from tests import shop
+from tests.gateways.passing import let_pass
+from todoku.bad_news import Unavailable
 from todoku.cart import fill
 from todoku.catalog.models import Product
 from todoku.engines.embedded import Embedded
@@ -241,8 +243,6 @@ def test_within_23_hours_it_is_posted_again_under_its_key(
 def test_an_intent_whose_creation_got_no_answer_is_found_again_under_its_key(
     rehearsal: Rehearsal, crab: Product
 ) -> None:
-    from todoku.bad_news import Unavailable
-
     cart = shop.fill_cart((crab, 1))
     quote = ask.quote(cart)
     rehearsal.faults.set(Fault("drop_after", path="/v1/payment_intents", times=2))
@@ -318,3 +318,43 @@ def test_a_key_that_stands_for_another_request_is_not_a_decline(
     assert order.payment_attempts.get().outcome == Outcome.ASKED
     assert shop.levels(crab) == (9, 1, 0)
     assert Case.objects.get(order=order, closed_at=None).step == "TakePayment"
+
+
+# Keys that Stripe may have forgotten ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["create", "update"])
+def test_a_creation_or_an_update_is_not_posted_again_under_a_key_of_yesterday(
+    rehearsal: Rehearsal, crab: Product, what: str
+) -> None:
+    cart = shop.fill_cart((crab, 1))
+    if what == "update":
+        shop.agree(cart)
+        fill.change(cart.shopper, crab.sku, 2)
+    quote = ask.quote(cart)
+    rehearsal.faults.set(Fault("drop_after", path="/v1/payment_intents*", times=2))
+    with pytest.raises(Unavailable):
+        prepare(quote)
+    let_pass(rehearsal, timedelta(hours=25))
+    before = len(rehearsal.requests)
+    intent = prepare(quote)
+    # Nobody knows what became of the first one; it is never confirmed. The quote has an intent of its own.
+    [posted] = [one for one in list(rehearsal.requests)[before:] if one["method"] == "POST"]
+    assert posted["key"] == f"{intent.pk}:create"
+    held = {one["id"]: one["amount"] for one in shop.stripe_payments(rehearsal)}
+    assert (held[intent.stripe_id], len(held)) == (quote.total, 2)
+
+
+def test_a_cancel_of_yesterday_is_asked_again_only_after_a_look(rehearsal: Rehearsal, crab: Product) -> None:
+    shop.order_one(rehearsal, crab, number=THREE_D_SECURE)
+    shop.work_off()
+    Order.objects.update(pay_by=timezone.now(), next_look_at=timezone.now())
+    rehearsal.faults.set(Fault("drop_after", path="/v1/payment_intents/*/cancel", times=3))
+    look_again()
+    shop.work_off(hurry=False)
+    assert shop.levels(crab) == (9, 1, 0)
+    let_pass(rehearsal, timedelta(hours=25))
+    before = len(rehearsal.requests)
+    shop.work_off()
+    assert [one["method"] for one in list(rehearsal.requests)[before:]] == ["GET"]
+    assert (Order.objects.get().status, shop.levels(crab)) == (Status.CANCELED, (10, 0, 0))
