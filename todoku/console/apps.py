@@ -21,6 +21,7 @@ ROOMS: dict[str, Any] = {
     "order": _("Orders"),
     "payment": _("Payments"),
     "quote": _("Shipping and tax"),
+    "reconciliation": _("Reconciliation"),
     "stock": _("Stock"),
     "webhooks": _("Stripe events"),
 }

@@ -20,6 +20,7 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
             (_("Orders"), "receipt_long", "order", "order"),
             (_("Deliveries"), "local_shipping", "fulfilment", "delivery"),
             (_("Mails"), "mail", "notify", "mail"),
+            (_("Reconciliation"), "fact_check", "reconciliation", "run"),
         ],
     ),
     (

@@ -9,9 +9,10 @@ from __future__ import annotations
 from procrastinate.contrib.django import app
 
 from todoku.database import let_go
-from todoku.reconciliation import run
-
-QUEUE = "reconciliation"
+from todoku.reconciliation import run as reconciliation
+from todoku.reconciliation.models import Run
+from todoku.reconciliation.queue import QUEUE
+from todoku.reconciliation.queue import RUN as BY_HAND
 
 
 @app.periodic(cron="*/5 * * * *")
@@ -19,7 +20,7 @@ QUEUE = "reconciliation"
 def reconcile_window(timestamp: int) -> None:
     """Reconcile the last hours."""
     try:
-        run.reconcile_window()
+        reconciliation.reconcile_window()
     finally:
         let_go()
 
@@ -29,6 +30,16 @@ def reconcile_window(timestamp: int) -> None:
 def reconcile_in_full(timestamp: int) -> None:
     """Reconcile everything."""
     try:
-        run.reconcile_in_full()
+        reconciliation.reconcile_in_full()
+    finally:
+        let_go()
+
+
+@app.task(name=BY_HAND, queue=QUEUE, lock=QUEUE, queueing_lock="reconcile-by-hand")
+def reconcile_by_hand(run: int) -> None:
+    """Do the run that an operator has asked for."""
+    try:
+        row = Run.objects.get(pk=run)
+        reconciliation.reconcile(Run.Kind.HAND, since=row.since, who=row.who, row=row)
     finally:
         let_go()

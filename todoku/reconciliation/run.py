@@ -79,15 +79,24 @@ def reconcile_in_full(now: datetime | None = None) -> Report:
 
 
 def reconcile(
-    kind: Run.Kind, *, since: datetime, until: datetime | None = None, dry: bool = False, who: str = ""
+    kind: Run.Kind,
+    *,
+    since: datetime,
+    until: datetime | None = None,
+    dry: bool = False,
+    who: str = "",
+    row: Run | None = None,
 ) -> Report:
     """Compare the shop with Stripe and with itself, and act on what does not agree.
 
     ``since`` and ``until`` bound Stripe's payments by their creation. Talks to Stripe: call it outside a
-    transaction. Two runs at once do no harm: a play twice is a play, and a finding is one case.
+    transaction. ``row`` is the run's own, where somebody has asked for it. Two runs at once do no harm: a play
+    twice is a play, and a finding is one case.
     """
     gateway = stripe_gateway.for_worker()
-    run = None if dry else Run.objects.create(kind=kind, since=since, until=until, who=who, started_at=timezone.now())
+    run = row
+    if run is None and not dry:
+        run = Run.objects.create(kind=kind, since=since, until=until, who=who, started_at=timezone.now())
     watched = Case.objects.filter(execution=None, closed_at=None, code__in=KINDS, about__startswith="pi_")
     names = list(watched.order_by("id").values_list("about", flat=True)[:50])
     book = compare(gateway, since=since, until=until, whole=kind != Run.Kind.WINDOW, watched=names)
