@@ -57,6 +57,9 @@ def is_so(mail: Mail) -> bool:
 
 def write(order: Order, kind: str, *, next_try_at: datetime | None = None) -> Mail:
     """Write the order's mail of this kind unless it is written already; its text never changes afterwards."""
+    written = Mail.objects.filter(order=order, kind=kind).first()
+    if written is not None:
+        return written
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
     with translation.override(order.language):
         mail, _made = Mail.objects.get_or_create(
@@ -93,7 +96,8 @@ def post(mail: Mail) -> None:
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _text in error.recipients.values()]
         if codes and all(500 <= code < 600 for code in codes):
-            raise NeverTaken(f"{codes}") from error
+            # Not chained: what the server said of the address would be kept with the case.
+            raise NeverTaken(f"{codes}") from None
         raise
     except ValueError as error:
         # A line break in a header, or an address that is none (django.core.mail): nothing has been sent.

@@ -9,10 +9,11 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, Model, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Replace
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -24,7 +25,8 @@ from todoku.console.sidebar import may_see
 from todoku.console.templatetags.console import jst, jst_clock, took, yen
 from todoku.notify.steps import KIND
 from todoku.order.models import Order, Status
-from todoku.payment.models import Attempt, Outcome
+from todoku.payment.admin import paid_with, waits_for
+from todoku.payment.models import Attempt, Outcome, WaitsFor
 from todoku.storefront import details, typed
 
 #: Hiragana are looked up as katakana, as orders keep them.
@@ -71,14 +73,35 @@ class Finished(admin.SimpleListFilter):
         return queryset
 
 
+class AtTheKonbini(admin.SimpleListFilter):
+    """Orders that wait to be paid at a convenience store."""
+
+    title = gettext_lazy("convenience store")
+    parameter_name = "konbini"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Waiting within the deadline, or waiting after it for Stripe's last word."""
+        return [("waiting", _("waiting to be paid")), ("late", _("past the deadline, Stripe has not ended it yet"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        """Only the orders of the chosen kind."""
+        if self.value() not in ("waiting", "late"):
+            return queryset
+        attempt = Attempt.objects.filter(
+            order=OuterRef("pk"), number=OuterRef("attempts"), outcome=Outcome.WAITING, waits_for=WaitsFor.KONBINI
+        )
+        waiting = queryset.filter(Exists(attempt), status=Status.PLACED)
+        return waiting.filter(pay_by__lte=timezone.now()) if self.value() == "late" else waiting
+
+
 @admin.register(Order)
 class OrderAdmin(ReadOnlyAdmin):
     """Orders, the newest first."""
 
     detail_template = "console/order.html"
     detail_select_related = ("intent",)
-    list_display = ("number", "placed", "name", "amount", "state", "payment")
-    list_filter = ("status", Finished)
+    list_display = ("number", "placed", "name", "amount", "state", "payment", "deadline")
+    list_filter = ("status", Finished, AtTheKonbini)
     search_fields = ("number", "name", "kana", "email", "phone", "intent__stripe_id")
     search_help_text = gettext_lazy("Number, name, kana, mail, phone, or Stripe's id (pi_…)")
 
@@ -117,7 +140,9 @@ class OrderAdmin(ReadOnlyAdmin):
         """Bring along how the latest payment attempt stands, so that a list of any length is one query."""
         orders: QuerySet[Order] = super().get_queryset(request)
         latest = Attempt.objects.filter(order=OuterRef("pk"), number=OuterRef("attempts"))
-        return orders.annotate(outcome=Subquery(latest.values("outcome")[:1]))
+        return orders.annotate(
+            outcome=Subquery(latest.values("outcome")[:1]), waits_for=Subquery(latest.values("waits_for")[:1])
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
@@ -166,7 +191,14 @@ class OrderAdmin(ReadOnlyAdmin):
     def payment(self, order: Any) -> tuple[str, str]:
         """How its latest payment attempt stands."""
         outcome = order.outcome or Outcome.PENDING
+        if outcome == Outcome.WAITING and order.waits_for in WaitsFor.values:
+            return outcome, _("waiting: %(what)s") % {"what": WaitsFor(order.waits_for).label}
         return ("complete" if outcome == Outcome.PAID else outcome), str(Outcome(outcome).label)
+
+    @display(description=gettext_lazy("pay by"), ordering="pay_by")
+    def deadline(self, order: Any) -> str:
+        """Until when it can be paid, as long as it waits."""
+        return jst(order.pay_by) if order.status == Status.PLACED and order.outcome == Outcome.WAITING else "–"
 
     def page(self, request: HttpRequest, thing: Order) -> Page:
         """Everything that the shop knows of an order."""
@@ -262,10 +294,8 @@ class OrderAdmin(ReadOnlyAdmin):
                                 attempt.get_outcome_display(),
                                 state="complete" if attempt.outcome == Outcome.PAID else attempt.outcome,
                             ),
-                            Fact(
-                                _("Card"),
-                                f"{attempt.card_brand.upper()} ****{attempt.card_last4}" if attempt.card_last4 else "–",
-                            ),
+                            Fact(_("Paid with"), paid_with(attempt)),
+                            Fact(_("Waits for"), waits_for(attempt)),
                             Fact(_("Decline"), attempt.decline_code or "–", mono=True),
                             Fact(_("Asked"), jst(attempt.asked_at)),
                         )

@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy
 from todoku.console import at_stripe, labels
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display, link
 from todoku.console.templatetags.console import jst, jst_seconds, yen
-from todoku.payment.models import Attempt, Intent, Outcome
+from todoku.payment import stores
+from todoku.payment.models import Attempt, Intent, Outcome, Voucher
 
 
 @admin.register(Intent)
@@ -95,28 +96,33 @@ class IntentAdmin(ReadOnlyAdmin):
 class AttemptAdmin(ReadOnlyAdmin):
     """Presses of the order button, the newest first."""
 
-    list_display = ("order", "number", "state", "card", "decline_code", "created", "settled")
+    list_display = ("order", "number", "state", "how", "waiting_for", "decline_code", "created", "settled")
     list_select_related = ("order",)
-    list_filter = ("outcome",)
+    list_filter = ("outcome", "method", "waits_for")
     ordering = ("-id",)
     search_fields = ("=order__number", "=charge")
     search_help_text = gettext_lazy("Order number or charge")
-    detail_select_related = ("order",)
+    detail_select_related = ("order", "voucher")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
         """Never fetch what must never be shown."""
         rows: QuerySet[Attempt] = super().get_queryset(request)
-        return rows.defer("confirmation_token", "key")
+        return rows.defer("confirmation_token", "key", "voucher__stores", "voucher__url")
 
     @display(description=gettext_lazy("outcome"), ordering="outcome", label=labels.COLOURS)
     def state(self, attempt: Attempt) -> tuple[str, str]:
         """What is known of it."""
         return ("complete" if attempt.outcome == Outcome.PAID else attempt.outcome), attempt.get_outcome_display()
 
-    @display(description=gettext_lazy("card"))
-    def card(self, attempt: Attempt) -> str:
-        """The card's brand and last four digits, as Stripe gives them."""
-        return f"{attempt.card_brand.upper()} ****{attempt.card_last4}" if attempt.card_last4 else "–"
+    @display(description=gettext_lazy("paid with"))
+    def how(self, attempt: Attempt) -> str:
+        """The card's brand and last four digits as Stripe gives them, or the convenience store."""
+        return paid_with(attempt)
+
+    @display(description=gettext_lazy("waits for"), ordering="waits_for")
+    def waiting_for(self, attempt: Attempt) -> str:
+        """What it waits for, as long as it does."""
+        return waits_for(attempt)
 
     @display(description=gettext_lazy("created"), ordering="id")
     def created(self, attempt: Attempt) -> str:
@@ -144,11 +150,44 @@ class AttemptAdmin(ReadOnlyAdmin):
                         ),
                         Fact(_("Decline code"), thing.decline_code or "–", mono=True),
                         Fact(_("Stripe charge"), thing.charge or "–", mono=True),
-                        Fact(_("Card"), self.card(thing)),
+                        Fact(_("Paid with"), paid_with(thing)),
+                        Fact(_("Waits for"), waits_for(thing)),
                         Fact(_("Created"), jst_seconds(thing.created_at)),
                         Fact(_("Asked"), jst_seconds(thing.asked_at)),
                         Fact(_("Settled"), jst_seconds(thing.settled_at)),
                     ],
-                )
+                ),
+                *_voucher(thing),
             ]
         )
+
+
+def paid_with(attempt: Attempt) -> str:
+    """Say how an attempt is paid, in the operator's language: the card, or the konbini and its chain."""
+    if attempt.method == "konbini":
+        chain = stores.name(attempt.chain)
+        return _("Convenience store (%(chain)s)") % {"chain": chain} if chain else _("Convenience store")
+    return f"{attempt.card_brand.upper()} ****{attempt.card_last4}" if attempt.card_last4 else "–"
+
+
+def waits_for(attempt: Attempt) -> str:
+    """Say what an attempt waits for; a dash when it waits for nothing any more."""
+    return attempt.get_waits_for_display() if attempt.outcome == Outcome.WAITING and attempt.waits_for else "–"
+
+
+def _voucher(attempt: Attempt) -> list[Card]:
+    """The konbini voucher's times. Its codes are the customer's affair: whoever has them can only pay."""
+    try:
+        voucher = attempt.voucher
+    except Voucher.DoesNotExist:
+        return []
+    return [
+        Card(
+            _("Konbini voucher"),
+            [
+                Fact(_("Pay by"), jst_seconds(voucher.expires_at)),
+                Fact(_("Issued"), jst_seconds(voucher.issued_at)),
+                Fact(_("Reminder due"), jst(voucher.remind_at)),
+            ],
+        )
+    ]

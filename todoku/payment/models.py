@@ -64,6 +64,14 @@ class Outcome(models.TextChoices):
 OVER = (Outcome.DECLINED, Outcome.CANCELED)
 
 
+class WaitsFor(models.TextChoices):
+    """What a waiting attempt waits for."""
+
+    AUTHENTICATION = "authentication", _("the bank's question (3-D Secure)")
+    KONBINI = "konbini", _("payment at a convenience store")
+    PROCESSING = "processing", _("the bank's decision")
+
+
 class Attempt(models.Model):
     """One press of the order button: one card, one confirmation of the intent at most."""
 
@@ -77,8 +85,8 @@ class Attempt(models.Model):
     decline_code = models.CharField(_("decline code"), max_length=64, blank=True)
     #: How it is paid: card or konbini; empty until Stripe has said so.
     method = models.CharField(_("method"), max_length=16, blank=True)
-    #: While the outcome is "waiting": for authentication (3-D Secure), for konbini, or for processing (the bank).
-    waits_for = models.CharField(_("waits for"), max_length=16, blank=True)
+    #: While the outcome is "waiting", and what it last waited for afterwards.
+    waits_for = models.CharField(_("waits for"), max_length=16, blank=True, choices=WaitsFor.choices)
     #: Which convenience store took the money.
     chain = models.CharField(_("convenience store"), max_length=16, blank=True)
     charge = models.CharField(_("charge"), max_length=255, blank=True)
