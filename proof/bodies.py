@@ -12,17 +12,66 @@ Json = dict[str, Any]
 
 #: Values that stand where something else should: numbers without end, half characters, deep nests, other people's ids.
 STRANGE: tuple[Any, ...] = (
-    None, True, False, 0, -1, 2**63, -(2**63) - 1, 10**400, 1e308, float("nan"), float("inf"), 1.5, "", " ", "x" * 300,
-    "x" * 5_000, "\x00", "a\x00b", "\ud800", "\udfff\ud800", "\u202e\u2066", "🦀" * 70, "ｐｉ＿１", "'; DROP TABLE order_order; --",
-    "<script>alert(1)</script>", "%s%(x)s{0}", "../../etc/passwd", "pi_", "pi_none", "evt_1", "v1.", "\r\nX-A: b", [], {}, [[]],
-    [None] * 50, {"id": {"id": {"id": "x"}}}, {"": ""}, {"id": None}, {"object": []}, ["pi_1"], {"id": "pi_\x00"},
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    2**63,
+    -(2**63) - 1,
+    10**400,
+    1e308,
+    float("nan"),
+    float("inf"),
+    1.5,
+    "",
+    " ",
+    "x" * 300,
+    "x" * 5_000,
+    "\x00",
+    "a\x00b",
+    "\ud800",
+    "\udfff\ud800",
+    "\u202e\u2066",
+    "🦀" * 70,
+    "ｐｉ＿１",
+    "'; DROP TABLE order_order; --",
+    "<script>alert(1)</script>",
+    "%s%(x)s{0}",
+    "../../etc/passwd",
+    "pi_",
+    "pi_none",
+    "evt_1",
+    "v1.",
+    "\r\nX-A: b",
+    [],
+    {},
+    [[]],
+    [None] * 50,
+    {"id": {"id": {"id": "x"}}},
+    {"": ""},
+    {"id": None},
+    {"object": []},
+    ["pi_1"],
+    {"id": "pi_\x00"},
+)
 #: Types of events that an order would listen to if it believed them, and some that there never were.
 TYPES = (
-    "payment_intent.succeeded", "payment_intent.canceled", "payment_intent.payment_failed", "charge.refunded",
-    "payment_intent.processing", "charge.dispute.created", "v1.payment_intent.succeeded", "v1.payment_intent.canceled",
-    "refund.created", "order.complete", "payment_intent.succeeded\x00", "PAYMENT_INTENT.SUCCEEDED", "x" * 255, "x" * 256,
-)  # fmt: skip
+    "payment_intent.succeeded",
+    "payment_intent.canceled",
+    "payment_intent.payment_failed",
+    "charge.refunded",
+    "payment_intent.processing",
+    "charge.dispute.created",
+    "v1.payment_intent.succeeded",
+    "v1.payment_intent.canceled",
+    "refund.created",
+    "order.complete",
+    "payment_intent.succeeded\x00",
+    "PAYMENT_INTENT.SUCCEEDED",
+    "x" * 255,
+    "x" * 256,
+)
 
 
 def body(lots: Random, events: Sequence[Json], intents: Sequence[str]) -> bytes:
@@ -64,8 +113,12 @@ def _thin(lots: Random, event: Json, intents: Sequence[str]) -> None:
     about = _about(event)
     event.pop("data", None)
     event["object"] = "v2.core.event"
-    event["related_object"] = lots.choice(({"id": about.get("id"), "type": "payment_intent"}, None, [], "pi_1", {"id": 1}))
-    event["created"] = lots.choice(("2026-11-22T00:00:00.000Z", "yesterday", "9999-12-31T23:59:59-23:59", "0001-01-01", ""))
+    event["related_object"] = lots.choice(
+        ({"id": about.get("id"), "type": "payment_intent"}, None, [], "pi_1", {"id": 1})
+    )
+    event["created"] = lots.choice(
+        ("2026-11-22T00:00:00.000Z", "yesterday", "9999-12-31T23:59:59-23:59", "0001-01-01", "")
+    )
 
 
 def _strange(lots: Random, event: Json, intents: Sequence[str]) -> None:
@@ -76,7 +129,7 @@ def _strange(lots: Random, event: Json, intents: Sequence[str]) -> None:
         if isinstance(place[key], dict) and place[key] and lots.random() < 0.7:
             place = place[key]
             continue
-        place[key] = lots.choice(STRANGE)
+        place[key] = copy.deepcopy(lots.choice(STRANGE))
         return
 
 
@@ -98,8 +151,18 @@ def _about(event: Json) -> Json:
 
 
 _CHANGES: tuple[Callable[[Random, Json, Sequence[str]], None], ...] = (
-    _lie, _lie, _of_another, _of_another_account, _of_another_mode, _thin, _strange, _strange, _strange, _without, _deep,
-)  # fmt: skip
+    _lie,
+    _lie,
+    _of_another,
+    _of_another_account,
+    _of_another_mode,
+    _thin,
+    _strange,
+    _strange,
+    _strange,
+    _without,
+    _deep,
+)
 
 
 def _cut(lots: Random, raw: bytes) -> bytes:
@@ -115,7 +178,9 @@ def _flip(lots: Random, raw: bytes) -> bytes:
 
 def _twice(lots: Random, raw: bytes) -> bytes:
     """The same key twice, as no object should have it."""
-    twin = lots.choice((b'"id": "evt_other"', b'"livemode": true', b'"type": []', b'"data": {"object": {"id": "pi_x"}}'))
+    twin = lots.choice(
+        (b'"id": "evt_other"', b'"livemode": true', b'"type": []', b'"data": {"object": {"id": "pi_x"}}')
+    )
     return raw[:-1] + b", " + twin + b"}" if raw.endswith(b"}") else raw
 
 
@@ -124,14 +189,26 @@ def _large_number(lots: Random, raw: bytes) -> bytes:
 
 
 def _surrounded(lots: Random, raw: bytes) -> bytes:
-    return lots.choice((b"\xef\xbb\xbf", b" \n", b"[", b"\x00", b"{}")) + raw + lots.choice((b"", b" ", b"]", b"{}", b"\x00"))
+    return (
+        lots.choice((b"\xef\xbb\xbf", b" \n", b"[", b"\x00", b"{}"))
+        + raw
+        + lots.choice((b"", b" ", b"]", b"{}", b"\x00"))
+    )
 
 
 def _padded(lots: Random, raw: bytes) -> bytes:
     return raw + b" " * lots.choice((10, 100_000, 262_144))
 
 
-_SPOILS: tuple[Callable[[Random, bytes], bytes], ...] = (_cut, _flip, _flip, _twice, _large_number, _surrounded, _padded)
+_SPOILS: tuple[Callable[[Random, bytes], bytes], ...] = (
+    _cut,
+    _flip,
+    _flip,
+    _twice,
+    _large_number,
+    _surrounded,
+    _padded,
+)
 _NO_EVENTS: tuple[Callable[[Random], bytes], ...] = (
     lambda lots: b"",
     lambda lots: lots.randbytes(lots.randint(1, 400)),
@@ -148,10 +225,30 @@ def header(lots: Random, good: str, another_secrets: str, now: int) -> str:
     stamp, _, sign = good.partition(",")
     return lots.choice(
         (
-            another_secrets, "", "t=,v1=", stamp, sign, f"{stamp},v0={sign[3:]}", f"{stamp},v1={sign[3:-1]}", f"{stamp},v1=",
-            f"t={now - 301 - lots.randrange(10**6)},{sign}", f"t={now + 302 + lots.randrange(10**9)},{sign}",
-            f"t={now + 1},{sign}", f"t=-{now},{sign}", f"t=0x{now:x},{sign}", f"t={now}.0,{sign}", f"t={'9' * 40},{sign}",
-            f"t=１２３,{sign}", f"t={now},v1=é{sign[4:]}", f"{stamp},{'v1=0,' * 50}v1=1", "," * 4_000, "t=" * 3_000,
-            f"{stamp};{sign}", f"{stamp},v1={'0' * 64}", f"t=nan,{sign}", f"{sign[3:]}", f"{stamp},V1={sign[3:]}",
+            another_secrets,
+            "",
+            "t=,v1=",
+            stamp,
+            sign,
+            f"{stamp},v0={sign[3:]}",
+            f"{stamp},v1={sign[3:-1]}",
+            f"{stamp},v1=",
+            f"t={now - 301 - lots.randrange(10**6)},{sign}",
+            f"t={now + 302 + lots.randrange(10**9)},{sign}",
+            f"t={now + 1},{sign}",
+            f"t=-{now},{sign}",
+            f"t=0x{now:x},{sign}",
+            f"t={now}.0,{sign}",
+            f"t={'9' * 40},{sign}",
+            f"t=１２３,{sign}",
+            f"t={now},v1=é{sign[4:]}",
+            f"{stamp},{'v1=0,' * 50}v1=1",
+            "," * 4_000,
+            "t=" * 3_000,
+            f"{stamp};{sign}",
+            f"{stamp},v1={'0' * 64}",
+            f"t=nan,{sign}",
+            f"{sign[3:]}",
+            f"{stamp},V1={sign[3:]}",
         )
-    )  # fmt: skip
+    )

@@ -36,7 +36,7 @@ def time_the_door(idle: int = IDLE, each: int = EACH) -> list[tuple[str, str]]:
             "TODOKU_LOG_LEVEL": "ERROR",
         }
         with Path(folder, "log").open("wb") as log:
-            server = subprocess.Popen(web, env=environment, stdout=log, stderr=log)  # noqa: S603
+            server = subprocess.Popen(web, env=environment, stdout=log, stderr=log)
             try:
                 _wait(host, port, server)
                 alone = _sorted([_knock(host, port, idle, "a")])

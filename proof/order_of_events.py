@@ -116,7 +116,7 @@ def play(names: Iterable[str], seed: int, until: float = 0.0) -> Iterator[dict[s
             if until and time.time() > until:
                 break
             homes += 1
-            yield _trial(rehearsal, crab, name, Random(f"{seed} {name}"))  # noqa: S311 - lots
+            yield _trial(rehearsal, crab, name, Random(f"{seed} {name}"))
         level = Level.objects.get(product=crab)
         if (level.on_hand, level.reserved, level.sold) != (10_000 - homes, 0, homes):
             yield {"name": "", "wrong": [f"{homes} orders, and the stock says {level}"]}

@@ -49,7 +49,7 @@ def trials(effort: Effort) -> list[str]:
     if effort.share >= 1:
         return every
     always = [named(way, sequence) for way in WAYS for sequence in ((), EVENTS[::-1])]
-    drawn = Random(effort.seed).sample(every, round(len(every) * effort.share))  # noqa: S311 - lots
+    drawn = Random(effort.seed).sample(every, round(len(every) * effort.share))
     return list(dict.fromkeys([*always, *drawn]))
 
 
@@ -59,7 +59,7 @@ def prove(effort: Effort) -> Proof:
     names = trials(effort)
     until = None if effort.seconds is None else time.time() + effort.seconds
     parts = [
-        subprocess.Popen(  # noqa: S603
+        subprocess.Popen(
             [
                 *(sys.executable, "-m", "proof.sequences", "--json", f"--database=sequences_{part}"),
                 *(f"--until={until or 0}", f"--seed={effort.seed}"),

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +108,8 @@ def test_every_wanted_type_is_one_that_stripe_knows_and_can_be_listed_at_once() 
     kinds = set(get_args(get_type_hints(stripe.Event)["type"]))
     assert set(WANTED) <= kinds
     assert len(WANTED) == len(set(WANTED)) <= 20
+    told_in_readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert [type for type in WANTED if f"`{type}`" not in told_in_readme] == []
 
 
 # Of others -----------------------------------------------------------------------------------------------------------

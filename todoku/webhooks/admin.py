@@ -51,6 +51,7 @@ class StripeEventAdmin(ReadOnlyAdmin):
                         Fact(_("Live mode"), _("yes") if thing.livemode else _("no")),
                         Fact(_("Happened"), jst_seconds(thing.happened_at)),
                         Fact(_("Received"), jst_seconds(thing.received_at)),
+                        Fact(_("Fetched from Stripe's list"), _("yes") if thing.listed else _("no")),
                     ],
                 )
             ]
