@@ -49,6 +49,7 @@ def test_a_mail_server_that_is_away_stops_only_the_mail(
     assert Mishap.objects.count() == 6  # the first try and five more
     case = Case.objects.get()
     assert (case.step, case.code, case.failures, case.rung_at) == ("SendMail", "Unavailable", 1, None)
+    assert "hanako" not in case.technical + failed.cause
 
     # The bell needs the mail server too: it is tried again until it rings, once.
     mailbox.refuse(None)
@@ -98,6 +99,8 @@ def test_an_address_that_is_refused_for_good_is_not_tried_again_and_can_be_corre
     assert "Correct it, then press Resume" in case.why
     assert "hanako" not in case.why
     assert Mishap.objects.count() == 1
+    # Nor is it kept with the case what the server said of the address.
+    assert "hanako" not in case.technical + Execution.objects.get().cause + Mishap.objects.get().cause
     assert Mail.objects.get().recipient == "hanako@example.com"
     first_id = Mail.objects.get().message_id
 

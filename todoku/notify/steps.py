@@ -35,10 +35,14 @@ def send(order: Order) -> Mail:
         raise NeedsOperator(
             "mail_refused", "The mail server refuses the customer's address. Correct it, then press Resume."
         ) from error
+    # Not chained: servers quote the customer's address in what they say, and it would be kept with the case.
     except smtplib.SMTPRecipientsRefused as error:
-        raise Unavailable("the mail server says later") from error
+        codes = sorted({code for code, _text in error.recipients.values()})
+        raise Unavailable(f"the mail server says later: {codes}") from None
+    except smtplib.SMTPResponseException as error:
+        raise Unavailable(f"the mail server answered {type(error).__name__} {error.smtp_code}") from None
     except (smtplib.SMTPException, OSError) as error:
-        raise Unavailable(f"the mail server is not available: {type(error).__name__}") from error
+        raise Unavailable(f"the mail server is not available: {type(error).__name__}") from None
     return mail
 
 
