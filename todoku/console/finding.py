@@ -57,7 +57,7 @@ def page(request: HttpRequest, case: Case) -> Page:
         ),
         *([Fact(_("About"), case.about, mono=True)] if case.about else []),
         Fact(_("Cause"), case.code, mono=True),
-        Fact(_("Found"), f"{jst(case.opened_at)} ({ago(case.opened_at)})"),
+        Fact(_("First seen"), f"{jst(case.opened_at)} ({ago(case.opened_at)})"),
         Fact(_("Last seen"), jst(case.failed_at)),
         Fact(_("Seen how often"), f"{case.failures:,}"),
         Fact(_("Bell rung"), jst(case.rung_at)),
