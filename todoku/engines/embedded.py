@@ -24,6 +24,7 @@ from todoku.bad_news import NeedsOperator, Unavailable
 from todoku.database import let_go
 from todoku.engines import interpreter, queue
 from todoku.engines.models import Definition, Execution, Mishap, State
+from todoku.engines.poller import look_later
 from todoku.flows import definition as asl
 from todoku.flows import registry
 from todoku.flows.step import Answer, load, perform_named
@@ -207,9 +208,6 @@ def run(execution_id: int) -> None:
         here = state.next
 
 
-#: An order that failed while nothing was paid is looked at again by itself: after this long, and after each further
-#: failure twice as long, up to the longest.
-LOOK_AFTER_FAILURE, LONGEST_LOOK = timedelta(minutes=1), timedelta(minutes=10)
 #: What may be over in a moment, without anybody's doing, rings only if it has not healed by then.
 RING_AFTER = timedelta(minutes=15)
 _MAY_HEAL = frozenset({"Unavailable", "States.Timeout", "stripe_key_refused"})
@@ -352,7 +350,7 @@ def _fail(execution: Execution, here: str, *, error: str, why: str, technical: s
         status, withdrawn = Order.objects.values_list("status", "withdrawn_at").get(pk=execution.order_id)
         looked_at = status == Status.PLACED or (status == Status.NOT_PAID and withdrawn is not None)
         if looked_at:
-            _look_again_later(execution, case)
+            look_later(execution.order_id, Case.objects.values_list("failures", flat=True).get(pk=case.pk))
         # What the poller finds unmended is counted, but rings no second time.
         if is_news or execution.who:
             heals = looked_at and not execution.who and (code or error) in _MAY_HEAL
@@ -361,12 +359,3 @@ def _fail(execution: Execution, here: str, *, error: str, why: str, technical: s
         if knocked and status not in PAID and status not in AT_REST:
             _start(execution.flow, execution.order_id, knock="knocked", who="")
     log.error("%s: failed at %s (%s): %s", execution, here, error, why)
-
-
-def _look_again_later(execution: Execution, case: Case) -> None:
-    """Let the poller play the order again without anybody's doing, after pauses that grow with its failures."""
-    failures = Case.objects.values_list("failures", flat=True).get(pk=case.pk)
-    pause = min(LOOK_AFTER_FAILURE * 2 ** min(failures - 1, 10), LONGEST_LOOK)
-    # Many orders fail at once when Stripe does; they need not all come back at once.
-    pause *= 1 + random.random() / 4  # noqa: S311 - jitter
-    Order.objects.filter(pk=execution.order_id).update(next_look_at=timezone.now() + pause)

@@ -5,10 +5,12 @@ It is what brings an order home when no webhook ever comes and the customer neve
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from todoku.engines import engine
 from todoku.order.models import Order
@@ -17,6 +19,8 @@ from todoku.order.models import Order
 AT_ONCE = 200
 #: When an order is looked at again, should the play come to nothing; the flow sets its own next look.
 OTHERWISE_AGAIN = timedelta(minutes=1)
+#: After a failure an order is looked at again after this long, after each further one twice as long, up to the longest.
+AFTER_FAILURE, LONGEST_AFTER_FAILURE = timedelta(minutes=1), timedelta(minutes=10)
 
 
 def look_again(flow: str = "checkout") -> int:
@@ -34,3 +38,11 @@ def look_again(flow: str = "checkout") -> int:
         for order in due:
             engine.play(flow, order, knock="poller")
     return len(due)
+
+
+def look_later(order_id: int, failures: int) -> None:
+    """Have an order that has failed so many times, with nothing paid, played again without anybody's doing."""
+    pause = min(AFTER_FAILURE * 2 ** min(failures - 1, 10), LONGEST_AFTER_FAILURE)
+    # Many orders fail at once when Stripe does; they need not all come back at once.
+    pause *= 1 + random.random() / 4  # noqa: S311 - jitter
+    Order.objects.filter(pk=order_id).update(next_look_at=timezone.now() + pause)

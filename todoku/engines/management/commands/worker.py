@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import procrastinate
+import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connections
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.signals import on_stop
 from procrastinate.worker import Worker
 
 from todoku.bad_news import Unavailable
@@ -27,6 +30,8 @@ log = logging.getLogger("todoku.worker")
 
 #: How often a worker looks for mails to send (seconds).
 POST_EVERY = 3.0
+#: After how long a worker whose database has gone looks whether it is back (seconds).
+AGAIN_AFTER = 1.0
 
 
 class Command(BaseCommand):
@@ -46,10 +51,33 @@ class Command(BaseCommand):
 
 
 async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> None:
-    """Fetch and play until told to stop; look after other workers' orphaned jobs meanwhile."""
+    """Fetch and play until told to stop; look after other workers' orphaned jobs meanwhile.
+
+    The queue's own worker ends when its database goes. This one goes on as soon as the database is back: whoever
+    watches over processes might take its end for a wish, or for one end too many.
+    """
     loop = asyncio.get_running_loop()
     # A play mostly waits for somebody (Stripe, the mail server): a thread for each, a connection only in need.
     loop.set_default_executor(ThreadPoolExecutor(max_workers=concurrency + 8, thread_name_prefix="play"))
+    told = asyncio.Event()
+    with on_stop(told.set) if signals else contextlib.nullcontext():
+        while True:
+            try:
+                await _work_until(told, concurrency=concurrency, wait=wait)
+            except (procrastinate.exceptions.ConnectorException, psycopg.Error, DatabaseError) as error:
+                if not wait:
+                    raise
+                log.warning("the database is away; this worker goes on when it is back (%s)", type(error).__name__)
+            if not wait or told.is_set():
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), AGAIN_AFTER)
+            if told.is_set():
+                return
+
+
+async def _work_until(told: asyncio.Event, *, concurrency: int, wait: bool) -> None:
+    """Work until told to stop, until nothing is left to do (without ``wait``), or until the database is gone."""
     dead_after = settings.WORKER_DEAD_AFTER
     assert isinstance(app.connector, DjangoConnector)
     worker_app = app.with_connector(app.connector.get_worker_connector())
@@ -64,11 +92,12 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
             stalled_worker_timeout=dead_after,
             delete_jobs="successful",
             shutdown_graceful_timeout=8,
-            install_signal_handlers=signals,
+            install_signal_handlers=False,
         )
         # At start too: a worker that was killed a minute ago has left its plays behind.
         chores = [
             asyncio.create_task(_rescue(worker, dead_after)),
+            asyncio.create_task(_stop_when(told, worker)),
             asyncio.create_task(_every(settings.LOOK_EVERY, _look_once)),
             asyncio.create_task(_every(POST_EVERY, _post_once)),
             asyncio.create_task(_every(breaker.PROBE_EVERY, _watch_once)),
@@ -79,6 +108,11 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
+
+
+async def _stop_when(told: asyncio.Event, worker: Worker) -> None:
+    await told.wait()
+    worker.stop()  # type: ignore[no-untyped-call]  # procrastinate gives it no type
 
 
 async def _rescue(worker: Worker, dead_after: float) -> None:
