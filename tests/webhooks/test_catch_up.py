@@ -326,7 +326,7 @@ def test_a_key_that_may_not_list_events_is_a_finding_and_no_crash(rehearsal: Reh
     assert len(findings("events_not_read")) == 1
 
 
-# Before there is an order --------------------------------------------------------------------------------------------
+# Before there is an order ------------------------------------------------------------------------------------------
 
 
 def test_an_event_before_its_order_is_kept_and_given_to_the_order(rehearsal: Rehearsal, crab: Product) -> None:
