@@ -76,10 +76,11 @@ def prove(effort: Effort) -> Proof:
         except subprocess.TimeoutExpired:
             status, said = -1, f"no end within {PATIENCE} s"
         tests = read(report) if report.exists() else []
-    return _judge(tests, status, said, time.monotonic() - began)
+    return judge(tests, status, said, time.monotonic() - began)
 
 
-def _judge(tests: list[Rebuilt], status: int, said: str, seconds: float) -> Proof:
+def judge(tests: list[Rebuilt], status: int, said: str, seconds: float) -> Proof:
+    """Say what these tests prove; a skipped one counts as broken, because it proves nothing."""
     passed = [test for test in tests if test.outcome == "passed"]
     rows = sorted(((number, test) for test in passed for number in test.threads), key=lambda row: row[0])
     numbers = {number for number, _ in rows}
