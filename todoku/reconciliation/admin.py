@@ -26,7 +26,9 @@ from todoku.reconciliation.run import FULL
 from todoku.reconciliation.words import sentence
 
 #: Runs in the picture, and in the table below it.
-DRAWN, LISTED = 96, 25
+DRAWN, LISTED = 96, 10
+#: What was lately found, in the table between them.
+FOUND = 20
 #: Open findings that the page names; the rest is behind the link.
 NAMED = 30
 #: The colours of what was done about a finding, as the console's chips know them.
@@ -154,7 +156,7 @@ def _is_young(run: Run) -> bool:
 
 
 def _lately() -> list[Finding]:
-    return list(Finding.objects.exclude(did=Finding.Did.SETTLED).select_related("run", "order", "case")[:LISTED])
+    return list(Finding.objects.exclude(did=Finding.Did.SETTLED).select_related("run", "order", "case")[:FOUND])
 
 
 def _took(run: Run) -> str:
