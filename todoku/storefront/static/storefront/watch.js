@@ -42,5 +42,9 @@
     setTimeout(() => { button.disabled = false; }, 8000);
   }
   button.addEventListener("click", authenticate);
-  authenticate();
+  // By itself it opens once only: whoever loads the page again may want to give up, and needs to see how.
+  const once = `asked ${location.pathname} ${button.dataset.attempt}`;
+  let asked = null;
+  try { asked = sessionStorage.getItem(once); sessionStorage.setItem(once, "yes"); } catch { /* No memory: it opens. */ }
+  if (!asked) authenticate();
 })();
