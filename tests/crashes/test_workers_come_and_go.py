@@ -75,13 +75,7 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_has_in_hand(street: Stri
     assert shop.waiting_jobs() == 0
 
 
-def test_a_worker_whose_database_sessions_are_all_ended_leaves_nothing_behind(
-    street: StripeAndMail, workers: Workers
-) -> None:
-    order = shop.order_one(street.rehearsal, shop.sell())
-    street.rehearsal.confirm_seconds = 1.0
-    first = workers.start(concurrency=4, dead_after=1.0)
-    wait_for(lambda: len(street.rehearsal._busy) == 1)
+def _end_all_sessions() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
@@ -91,10 +85,28 @@ def test_a_worker_whose_database_sessions_are_all_ended_leaves_nothing_behind(
     # The test's own idle sessions went too.
     connection.close()
     connection.close_pool()
-    # Either it goes on by itself, or it ends and whoever watches over it starts another one.
-    again = workers.start(concurrency=4, dead_after=1.0)
+
+
+def test_a_worker_whose_database_sessions_are_all_ended_goes_on_by_itself(
+    street: StripeAndMail, workers: Workers
+) -> None:
+    crab = shop.sell()
+    order = shop.order_one(street.rehearsal, crab)
+    street.rehearsal.confirm_seconds = 1.0
+    pid = workers.start(concurrency=4, dead_after=1.0)
+    wait_for(lambda: len(street.rehearsal._busy) == 1)
+    _end_all_sessions()
     wait_for(lambda: _complete(order) and not shop.waiting_jobs(), seconds=40)
     _arrived_once(street, order)
-    for pid in (first, again):
-        if os.path.exists(f"/proc/{pid}"):
-            workers.kill(pid)
+
+    # Once more, when it has nothing to do: it still notices what comes then.
+    street.rehearsal.confirm_seconds = 0.0
+    _end_all_sessions()
+    another = shop.order_one(street.rehearsal, crab)
+    wait_for(lambda: _complete(another), seconds=40)
+    # It does not only limp from one start to the next.
+    failed = workers.log.read_text().count("Side task")
+    time.sleep(2.5)
+    assert workers.log.read_text().count("Side task") == failed
+    os.kill(pid, signal.SIGTERM)
+    assert workers.wait(pid) == 0

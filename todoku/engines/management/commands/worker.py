@@ -11,6 +11,7 @@ from typing import Any
 
 import procrastinate
 import psycopg
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connections
@@ -70,6 +71,8 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
                 log.warning("the database is away; this worker goes on when it is back (%s)", type(error).__name__)
             if not wait or told.is_set():
                 return
+            # The thread in which the queue's periodic jobs are enqueued keeps a connection, and it is a dead one now.
+            await sync_to_async(connections.close_all)()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(told.wait(), AGAIN_AFTER)
             if told.is_set():
