@@ -100,7 +100,8 @@ _AT_REST: tuple[tuple[str, str], ...] = (
                   (SELECT count(*) FROM order_mypageentry e WHERE e.order_id = o.id) <> 1
                OR (SELECT count(*) FROM notify_mail m WHERE m.order_id = o.id AND m.kind = 'order_complete'
                       AND m.sent_at IS NOT NULL) <> 1
-               OR (SELECT count(*) FROM fulfilment_delivery s WHERE s.order_id = o.id) <> jsonb_array_length(o.parcels))""",
+               OR (SELECT count(*) FROM fulfilment_delivery s WHERE s.order_id = o.id)
+                  <> jsonb_array_length(o.parcels))""",
     ),
     (
         "I8 a my-page entry of an order that is not paid",
@@ -185,7 +186,9 @@ def _with_stripe(rehearsal: Rehearsal) -> list[str]:
         if charge["status"] == "succeeded":
             taken[charge["payment_intent"]] = taken.get(charge["payment_intent"], 0) + 1
     broken += [f"I2 {intent} has {number} charges" for intent, number in taken.items() if number > 1]
-    charged = sum(row["amount"] for row in rehearsal.store.table("charges").rows.values() if row["status"] == "succeeded")
+    charged = sum(
+        row["amount"] for row in rehearsal.store.table("charges").rows.values() if row["status"] == "succeeded"
+    )
     owed = sum(total for _number, status, total, *_ in orders if status in PAID)
     refunds = rehearsal.store.table("refunds").rows
     if charged != owed:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from rehearsal.faults import KINDS
+
 #: Card numbers by what they do (docs.stripe.com/testing).
 CARDS = {
     "good": "4242424242424242",
@@ -44,6 +46,9 @@ class Person:
     begins_after: float
     bad_address: bool = False
     konbini_mail: str = ""
+    gives_up: bool = False
+    #: Says "this is another purchase" when asked about an earlier order.
+    insists: bool = False
 
 
 @dataclass
@@ -60,6 +65,8 @@ class Lot:
     database: float = 0.0
     stripe: float = 0.0
     smtp: float = 0.0
+    #: The few kinds of fault that this seed's Stripe has: with all of them at once, few would strike twice.
+    stripe_kinds: list[str] = field(default_factory=list)
     outage_begins: float = 0.0
     outage_ends: float = 0.0
     outage_kind: str = "drop_before"
@@ -81,6 +88,9 @@ class Lot:
     jumps: float = 0.0
     #: How often somebody edits prices, stock or what is on sale.
     edits: int = 0
+    #: How often Stripe's list of events is read, and how often the shop is reconciled with Stripe.
+    catch_ups: int = 0
+    reconciliations: int = 0
     konbini_days: int = 1
     look_at_voucher_every: float = 4 * 3600.0
     look_again_after: float = 60.0
@@ -113,6 +123,7 @@ def draw(seed: int, beginning: float) -> Lot:
     lot.crash = sometimes(0.5, 0.001, 0.025)
     lot.database = sometimes(0.3, 0.005, 0.06)
     lot.stripe = sometimes(0.6, 0.04, 0.6)
+    lot.stripe_kinds = chance.sample(KINDS, chance.choice((1, 2, 4, len(KINDS))))
     lot.smtp = sometimes(0.3, 0.1, 0.6)
     lot.stops = sometimes(0.15, 0.001, 0.008)
     lot.jumps = sometimes(0.15, 0.001, 0.006)
@@ -143,6 +154,7 @@ def draw(seed: int, beginning: float) -> Lot:
         "seconds": chance.choice((5.0, 120.0, 7200.0)),
     }
     lot.edits = chance.choice((0, 0, 0, 1, 3))
+    lot.catch_ups, lot.reconciliations = chance.choice((0, 0, 1, 3)), chance.choice((0, 0, 0, 1, 2))
     lot.konbini_days = chance.choice((1,) * 7 + (2,))
     lot.look_at_voucher_every = chance.choice((8 * 3600.0,) * 12 + (4 * 3600.0,) * 3 + (1800.0,))
     lot.look_again_after = chance.choice((60.0, 600.0, 600.0, 1200.0))
@@ -171,4 +183,6 @@ def _person(chance: random.Random, number: int, kinds: int, ways: list[str]) -> 
         begins_after=chance.choice((0.0, 0.0, chance.uniform(0, 30), chance.uniform(0, 900))),
         bad_address=chance.random() < 0.05,
         konbini_mail=chance.choice(("", "", "", "succeed_immediately", "expire_with_delay", "expire_immediately")),
+        gives_up=chance.random() < 0.12,
+        insists=chance.random() < 0.5,
     )

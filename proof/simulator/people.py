@@ -19,18 +19,19 @@ from django.test import RequestFactory
 from proof.simulator.lots import CARDS, Person
 from proof.simulator.town import Town
 from proof.simulator.world import Crash
+from rehearsal.errors import ApiError
 from todoku.bad_news import Unavailable
 from todoku.cart import fill
 from todoku.cart.models import Cart
 from todoku.gateways.gateway import Refused as GatewayRefused
-from todoku.order import links
+from todoku.order import in_doubt, links
 from todoku.order.models import Order
-from todoku.order.place import InPayment, Placed, place
+from todoku.order.place import InDoubt, InPayment, Placed, place
+from todoku.order.withdraw import withdraw
 from todoku.payment.prepare import prepare
 from todoku.quote import ask
 from todoku.quote.models import Quote
 from todoku.storefront import orders
-from rehearsal.errors import ApiError
 
 _Found = TypeVar("_Found")
 _REQUESTS = RequestFactory()
@@ -73,8 +74,7 @@ class Shopper:
             try:
                 with self.world.within(process):
                     self.world.note(f"asks for {what}")
-                    found = work()
-                    return found
+                    return work()
             except Crash:
                 if self.world.over:
                     raise
@@ -207,15 +207,23 @@ class Shopper:
     def press(self, shown: tuple[Cart, Quote], token: str) -> Order | None:
         """Press 購入する."""
         cart, quote = shown
+        another = ""
 
         def work() -> Any:
             return place(
-                cart=cart, quote_id=quote.pk, confirmation_token=token, shopper=self.cookie, language="ja"
-            )
+                cart=cart, quote_id=quote.pk, confirmation_token=token, shopper=self.cookie, language="ja",
+                another=another,
+            )  # fmt: skip
 
         answer = self.page("press", work)
         self.world.note(f"press: {type(answer).__name__} {getattr(answer, 'code', '')}")
         self.world.counts[f"presses: {type(answer).__name__}"] += 1
+        if isinstance(answer, InDoubt) and self.person.insists:
+            # "This is another purchase": the answer is good for the orders that were asked about.
+            another = in_doubt.seals(quote, answer.doubts)
+            self.world.counts["another purchase after all"] += 1
+            answer = self.page("press", work)
+            self.world.note(f"press for another purchase: {type(answer).__name__}")
         return answer.order if isinstance(answer, Placed | InPayment) else None
 
     def look(self, order: Order) -> str:
@@ -248,10 +256,19 @@ class Shopper:
                 self.bank(order, stripe_id)
         return "patience is over"
 
+    def give_up(self, order: Order) -> None:
+        """Cancel the order, perhaps while the bank or the store is at it."""
+        self.world.sleep(self.world.chance.choice((1.0, 30.0, 900.0, 20_000.0)))
+        answer = self.page("cancel", lambda: withdraw(order, shopper=self.cookie))
+        self.world.counts["gives up"] += 1
+        self.world.note(f"gives up: {answer}")
+
     def bank(self, order: Order, stripe_id: str) -> None:
         """Answer the bank's question, or do not, and come back, or not."""
         how = self.person.at_the_bank
         self.world.counts[f"3DS: {how}"] += 1
+        if self.person.gives_up:
+            self.world.spawn(f"shopper {self.person.number} gives up", lambda: self.give_up(order))
         if how == "leave":
             self.world.sleep(7200.0)
             return
@@ -273,6 +290,8 @@ class Shopper:
         """Take the codes to a store, in time, late, or never."""
         how, chance = self.person.at_the_store, self.world.chance
         self.world.counts[f"konbini: {how}"] += 1
+        if self.person.gives_up:
+            self.world.spawn(f"shopper {self.person.number} gives up", lambda: self.give_up(order))
         expires = float(intent["next_action"]["konbini_display_details"]["expires_at"])
         until = {
             "soon": chance.uniform(60, 1800),

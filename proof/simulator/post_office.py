@@ -54,10 +54,10 @@ def _talk(world: World, message: EmailMessage) -> None:
             raise ConnectionRefusedError("the simulated mail server is down")
         if which == "busy":
             raise smtplib.SMTPConnectError(421, b"busy")
-        raise smtplib.SMTPRecipientsRefused({to: (451, b"later") for to in message.to})
+        raise smtplib.SMTPRecipientsRefused(dict.fromkeys(message.to, (451, b"later")))
     if set(message.to) & office.unknown:
         world.counts["SMTP: address unknown"] += 1
-        raise smtplib.SMTPRecipientsRefused({to: (550, b"unknown") for to in message.to})
+        raise smtplib.SMTPRecipientsRefused(dict.fromkeys(message.to, (550, b"unknown")))
     world.passed(f"before SMTP data to {kind}")
     office.accepted.append(message)
     world.note(f"mail accepted: {_what(message)}")

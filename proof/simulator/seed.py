@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
+from procrastinate.contrib.django import app
 
 from proof import invariants
 from proof.simulator import boundaries, lots, sealed
@@ -117,11 +119,36 @@ class _Run:
             world.at(
                 sealed.BEGINNING + world.chance.uniform(1, 300), lambda: world.spawn("editor", self.desk.edit) and None
             )
+        for _ in range(lot.catch_ups):
+            self._periodically("catch-ups", "todoku.catch_up")
+        for _ in range(lot.reconciliations):
+            self._periodically("reconciliations", "todoku.reconcile_window")
         if lot.closes_at:
             world.at(lot.closes_at, lambda: self.town.close(lot.closed_for) if world.chaos else None)
         if lot.key_refused_from:
             world.at(lot.key_refused_from, self._refuse_key)
             world.at(lot.key_refused_until, self.desk.restore_key)
+
+    def _periodically(self, name: str, task: str) -> None:
+        """Put one of the queue's periodic jobs into it at some time, as its cron would have done."""
+        world = self.world
+        spread = world.chance.choice((120.0, 3600.0, 40_000.0))
+
+        def put() -> None:
+            if connection.connection is None or task not in app.tasks:
+                return
+            boundaries.tell_the_time(0.0)
+            connection.connection.execute(
+                "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(%s, %s, 0, %s, NULL, %s::jsonb, NULL)"
+                "::procrastinate_job_to_defer_v1])",
+                [app.tasks[task].queue, task, app.tasks[task].lock, json.dumps({"timestamp": int(world.now)})],
+            )
+            world.counts[name] += 1
+            world.jobs += 1
+            world.dirty = True
+            world.last_outside = world.now
+
+        world.at(sealed.BEGINNING + world.chance.uniform(1, spread), put)
 
     def _refuse_key(self) -> None:
         if self.world.chaos:
@@ -277,9 +304,10 @@ def _stock(lot: lots.Lot) -> list[str]:
         sku = f"SKU{place}"
         skus.append(sku)
         connection.connection.execute(
-            "WITH product AS (INSERT INTO catalog_product (sku, name_ja, name_en, description_ja, description_en, price,"
-            " tax_class, temperature, parcel_size, picture, on_sale, position, created_at, changed_at) VALUES"
-            " (%(sku)s, %(ja)s, %(en)s, '', '', %(price)s, 'reduced', 'chilled', 80, '', true, 0, sim.now(), sim.now())"
+            "WITH product AS (INSERT INTO catalog_product (sku, name_ja, name_en, description_ja, description_en,"
+            " price, tax_class, temperature, parcel_size, picture, on_sale, position, created_at, changed_at)"
+            " VALUES (%(sku)s, %(ja)s, %(en)s, '', '', %(price)s, 'reduced', 'chilled', 80, '', true, 0,"
+            " sim.now(), sim.now())"
             " RETURNING id), level AS (INSERT INTO stock_level (product_id, on_hand, reserved, sold)"
             " SELECT id, %(on_hand)s, 0, 0 FROM product)"
             " INSERT INTO stock_movement (product_id, kind, on_hand, reserved, sold, who, why, at)"

@@ -20,7 +20,9 @@ DATABASES["default"]["CONN_MAX_AGE"] = None
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = False
 DATABASES["default"]["OPTIONS"].pop("pool", None)
 DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 1
-DATABASES["default"]["OPTIONS"]["options"] += " -c synchronous_commit=off -c timezone=UTC -c plan_cache_mode=force_generic_plan"
+DATABASES["default"]["OPTIONS"]["options"] += (
+    " -c synchronous_commit=off -c timezone=UTC -c plan_cache_mode=force_generic_plan"
+)
 STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 STRIPE_HTTP_CLIENT = "proof.simulator.stripe_door.client"

@@ -186,9 +186,7 @@ class Town:
     def _finish(self, number: int) -> None:
         try:
             with connection.cursor() as cursor:
-                cursor.execute(
-                    sql.queries["finish_job"], {"job_id": number, "status": "succeeded", "delete_job": True}
-                )
+                cursor.execute(sql.queries["finish_job"], {"job_id": number, "status": "succeeded", "delete_job": True})
         except DatabaseError:
             self.world.note("somebody else has put the job away")
         self.world.jobs += 1

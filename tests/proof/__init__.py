@@ -1,0 +1,1 @@
+"""Cuts of the long proofs, and that the proofs themselves work."""
