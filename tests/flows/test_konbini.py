@@ -111,6 +111,18 @@ def test_what_stripe_has_given_up_is_canceled_there_and_only_then_the_stock_goes
     assert (shop.levels(crab), mails(order)) == ((10, 0, 0), ["konbini_codes", "konbini_expired"])
 
 
+def test_what_stripe_gives_up_before_our_clock_says_so_is_canceled_too(rehearsal: Rehearsal, crab: Product) -> None:
+    order = placed(rehearsal, crab)
+    rehearsal.expire_voucher(order.intent.stripe_id)
+
+    order = knock(order)
+
+    assert order.setback == {"outcome": "expired", "reason": "konbini_expired"}
+    assert (order.status, shop.levels(crab)) == (Status.CANCELED, (10, 0, 0))
+    [payment] = shop.stripe_payments(rehearsal)
+    assert payment["status"] == "canceled"
+
+
 def test_a_cancel_that_fails_leaves_the_stock_where_it_is(rehearsal: Rehearsal, crab: Product, clock: Clock) -> None:
     order = placed(rehearsal, crab)
     clock.advance(days=5)
