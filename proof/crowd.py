@@ -196,7 +196,9 @@ class Crowd:
         """Try a page until it leads where it should, for some time."""
         for _ in range(60):
             page = browser.get(path) if method == "GET" else browser.post(path, fields)
-            if page is not None and (page.status == 200 if method == "GET" else page.location.startswith(leads) and page.location):
+            if page is not None and (
+                page.status == 200 if method == "GET" else page.location.startswith(leads) and page.location
+            ):
                 return page
             self._kind(page)
             time.sleep(0.25)

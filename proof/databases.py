@@ -110,7 +110,8 @@ def _under_way() -> dict[str, int]:
 
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT 'order ' || status, count(*) FROM order_order WHERE status NOT IN ('complete', 'canceled') GROUP BY 1"
+            "SELECT 'order ' || status, count(*) FROM order_order"
+            " WHERE status NOT IN ('complete', 'canceled') GROUP BY 1"
             " UNION ALL SELECT 'job ' || status::text, count(*) FROM procrastinate_jobs GROUP BY 1"
         )
         return dict(cursor.fetchall())
@@ -169,7 +170,9 @@ def main() -> int:
             wrong = town.settle(90)
             wrong += town.broken() + believed_too_early(town)
             seen = town.crowd.seen
-            wrong += [f"{seen[status]} pages were answered {status}" for status in seen if status >= 500 and status != 503]
+            wrong += [
+                f"{seen[status]} pages were answered {status}" for status in seen if status >= 500 and status != 503
+            ]
             if (alive := town.still_working()) < STAFF:
                 wrong.append(f"{STAFF - alive} workers did not get over it: {town.last_words()}")
             figures = _figures(town, done)
@@ -185,10 +188,15 @@ def _wait_for_orders(town: Town, number: int) -> None:
 
 
 def _figures(town: Town, done: list[tuple[dict[str, int], float]]) -> list[tuple[str, str]]:
-    caught = Counter({what: sum(under_way.get(what, 0) for under_way, _ in done) for under_way, _ in done for what in under_way})
+    caught = Counter(
+        {what: sum(under_way.get(what, 0) for under_way, _ in done) for under_way, _ in done for what in under_way}
+    )
     slowest = max((seconds for _, seconds in done), default=0.0)
     return [
-        ("under way when it stopped, all crashes together", ", ".join(f"{n:,} {what}" for what, n in caught.most_common())),
+        (
+            "under way when it stopped, all crashes together",
+            ", ".join(f"{n:,} {what}" for what, n in caught.most_common()),
+        ),
         ("until the next order was complete after the start, at the longest", f"{slowest:.1f} s"),
         ("Stripe's events by our answer", town.events_answered),
         *town.figures(),

@@ -40,9 +40,7 @@ def prove(effort: Effort) -> Proof:
     began = time.monotonic()
     kills = max(5, round(KILLS * effort.share))
     limit = effort.seconds or 3600.0
-    found = told(
-        ["-m", "proof.kills", "--json", f"--kills={kills}", f"--seed={effort.seed}", f"--seconds={limit:.0f}"]
-    )
+    found = told(["-m", "proof.kills", "--json", f"--kills={kills}", f"--seed={effort.seed}", f"--seconds={limit:.0f}"])
     wrong = list(found.get("wrong", []))
     return Proof(
         name="kills",

@@ -33,9 +33,7 @@ class StripeAndMail:
     """
 
     def __init__(self, webhook: str = "") -> None:
-        self.rehearsal = Rehearsal(
-            webhooks=[Webhook(webhook, "whsec_rehearsal", tuple(WANTED))] if webhook else ()
-        )
+        self.rehearsal = Rehearsal(webhooks=[Webhook(webhook, "whsec_rehearsal", tuple(WANTED))] if webhook else ())
         if webhook:
             self.rehearsal.start()
         self.mailbox = Mailbox(self.rehearsal)
@@ -58,7 +56,7 @@ class StripeAndMail:
 
 
 class Workers:
-    """Real workers and web servers, forked from a zygote; each can be killed, told to stop, and asked what it passed."""
+    """Real workers and web servers, forked from a zygote; each can be killed, told to stop, asked what it passed."""
 
     def __init__(self, street: StripeAndMail, folder: Path, *, web: bool = False) -> None:
         self._folder = folder
