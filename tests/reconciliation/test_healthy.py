@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection, connections
@@ -15,11 +16,13 @@ from tests import shop
 from todoku.catalog.models import Product
 from todoku.engines import engine, interpreter
 from todoku.gateways import stripe as gateway
+from todoku.gateways.gateway import Payment
 from todoku.notify.models import Case
 from todoku.order.models import Order
 from todoku.payment.models import Intent
-from todoku.reconciliation import run
+from todoku.reconciliation import read, rules, run
 from todoku.reconciliation.compare import compare
+from todoku.reconciliation.facts import OrderFacts
 from todoku.reconciliation.models import Finding, Run
 from todoku.stock.count import adjust
 
@@ -90,6 +93,49 @@ def test_there_is_no_false_alarm_at_any_step_of_any_order(
     look(in_between)
     assert {Order.objects.get(pk=order.pk).status for order in (card, declined)} == {"complete"}
     assert in_between[0] >= 60
+
+
+class SlowList:
+    """Stripe's list as it was when it was asked for; the shop goes on before it has arrived."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self.meanwhile = meanwhile
+
+    def payments(self, *, since: datetime, until: datetime | None = None) -> Iterator[Payment]:
+        """List, and let time pass."""
+        listed = list(gateway.for_worker().payments(since=since, until=until))
+        self.meanwhile()
+        return iter(listed)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(gateway.for_worker(), name)
+
+
+def test_an_order_that_moves_on_while_stripe_s_list_is_read_is_no_drift(rehearsal: Rehearsal, crab: Product) -> None:
+    order = shop.order_one(rehearsal, crab)
+    slow = SlowList(shop.work_off)
+    since = timezone.now() - timedelta(days=2)
+    book = compare(slow, since=since, until=None, whole=True, watched=[])  # type: ignore[arg-type]
+    assert Order.objects.get(pk=order.pk).status == "complete"
+    assert book.drifts == {}
+
+
+def test_an_order_that_is_being_played_or_has_a_person_is_left_alone(rehearsal: Rehearsal, crab: Product) -> None:
+    placed = shop.order_one(rehearsal, crab)
+    [order] = read.orders([placed.pk])
+    intent = read.intents_named([order.stripe_id or ""])[order.stripe_id or ""]
+    paid = replace(gateway.for_worker().look(order.stripe_id or ""), status="succeeded", amount_received=order.total)
+    now = timezone.now()
+
+    def found(facts: OrderFacts) -> list[str]:
+        return [one.code for one in rules.of_payment(paid, intent, facts, now=now, live=False)]  # type: ignore[union-attr]
+
+    assert order.play == "RUNNING"
+    order = replace(order, next_look_at=None)
+    assert found(order) == []
+    assert found(replace(order, play="FAILED", has_case=True)) == []
+    assert found(replace(order, play="SUCCEEDED")) == ["paid_not_known"]
+    assert found(replace(order, play_started_at=now - rules.LONGEST_PLAY)) == ["paid_not_known"]
 
 
 def test_a_hundred_runs_of_a_healthy_shop_find_nothing_and_ring_for_nothing(
