@@ -221,7 +221,7 @@ def test_a_network_of_stores_that_is_down_leaves_the_card_as_a_way(rehearsal: Re
     quote = shop.agree(cart)
     shop.press(rehearsal, cart, quote, token=shop.choose_konbini(rehearsal))
     order = play(Order.objects.get())
-    assert (order.status, order.setback) == (Status.NOT_PAID, {"outcome": "declined", "reason": "try_again"})
+    assert (order.status, order.setback) == (Status.NOT_PAID, {"outcome": "declined", "reason": "not_available"})
     assert (shop.levels(crab), Cart.objects.get().set_aside_at) == ((10, 0, 0), None)
     assert mails(order) == []
 

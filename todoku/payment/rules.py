@@ -59,7 +59,15 @@ class Verdict:
 
 
 def judge(
-    *, status: str, amount: int, amount_received: int, currency: str, livemode: bool, due: int, expect_live: bool
+    *,
+    status: str,
+    amount: int,
+    amount_received: int,
+    currency: str,
+    livemode: bool,
+    due: int,
+    expect_live: bool,
+    amount_refunded: int = 0,
 ) -> Verdict:
     """Say what a PaymentIntent's state means for an order over ``due`` yen."""
     if status == "succeeded":
@@ -69,6 +77,10 @@ def judge(
             return Verdict("mismatch", f"paid in {currency}, the order is in yen")
         if not amount == amount_received == due:
             return Verdict("mismatch", f"paid {amount_received} of {amount} yen, the order is over {due}")
+        if amount_refunded:
+            # Given back by a person in Stripe's dashboard before the order was recorded: whether the goods still go
+            # out is that person's to say.
+            return Verdict("mismatch", f"{amount_refunded} of {due} yen have been given back at Stripe")
         return Verdict("paid")
     if status in ("requires_action", "processing"):
         return Verdict("waiting")

@@ -167,6 +167,7 @@ def _conclude(order: Order, attempt: Attempt, intent: Intent, answer: Payment | 
         livemode=answer.livemode,
         due=order.total,
         expect_live=settings.STRIPE.livemode,
+        amount_refunded=answer.amount_refunded,
     )
     if verdict.outcome in ("paid", "mismatch"):
         _write(attempt, Outcome.PAID, answer, "")
@@ -219,6 +220,11 @@ def _keep_voucher(attempt: Attempt, slip: VoucherSlip) -> None:
         Voucher.objects.filter(pk=voucher.pk).update(**shown)
 
 
+_LEARNED = (
+    "outcome", "decline_code", "method", "waits_for", "chain", "charge", "card_brand", "card_last4", "settled_at",
+)  # fmt: skip
+
+
 def _write(attempt: Attempt, outcome: Outcome, payment: Payment | None, decline_code: str) -> None:
     attempt.outcome = outcome
     attempt.decline_code = decline_code[:64]
@@ -228,14 +234,14 @@ def _write(attempt: Attempt, outcome: Outcome, payment: Payment | None, decline_
         attempt.card_last4 = payment.card_last4
         attempt.method = (payment.method or attempt.method)[:16]
         attempt.chain = payment.chain[:16]
-    if outcome != Outcome.WAITING:
+    if outcome != Outcome.WAITING and attempt.settled_at is None:
         attempt.settled_at = timezone.now()
-    attempt.save(
-        update_fields=[
-            "outcome", "decline_code", "method", "waits_for", "chain", "charge", "card_brand", "card_last4",
-            "settled_at",
-        ]
-    )  # fmt: skip
+    rows = Attempt.objects.filter(pk=attempt.pk)
+    if outcome != Outcome.PAID:
+        # An answer that was long on its way is overtaken by the one that says "paid".
+        rows = rows.exclude(outcome=Outcome.PAID)
+    if not rows.update(**{name: getattr(attempt, name) for name in _LEARNED}):
+        raise Unavailable(f"attempt {attempt.number} is known to be paid by now")
 
 
 def as_answer(finding: Finding) -> dict[str, Any]:

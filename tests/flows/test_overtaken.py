@@ -1,0 +1,54 @@
+"""What Stripe says can be overtaken: by a newer answer, or by a person in Stripe's dashboard."""
+
+from __future__ import annotations
+
+import pytest
+
+from rehearsal.api import Rehearsal
+from tests import shop
+from todoku.bad_news import Unavailable
+from todoku.catalog.models import Product
+from todoku.engines import engine
+from todoku.gateways import stripe as stripe_gateway
+from todoku.gateways.gateway import Payment
+from todoku.notify.models import Case
+from todoku.order.models import Order, Status
+from todoku.payment import steps
+from todoku.payment.models import Attempt, Outcome
+
+THREE_D_SECURE = "4000002760003184"
+
+
+def test_an_answer_that_was_long_on_its_way_does_not_undo_paid(rehearsal: Rehearsal, crab: Product) -> None:
+    order = shop.order_one(rehearsal, crab, number=THREE_D_SECURE)
+    shop.work_off()
+    assert order.intent.stripe_id is not None
+    late: Payment = stripe_gateway.for_worker().look(order.intent.stripe_id)
+    attempt = Attempt.objects.get()
+    rehearsal.authenticate(order.intent.stripe_id, passed=True)
+    engine.play("checkout", order, knock="webhook")
+    shop.work_off()
+    assert Attempt.objects.get().outcome == Outcome.PAID
+
+    # A step that was left behind at its time limit wakes up with what Stripe had said before.
+    with pytest.raises(Unavailable, match="known to be paid"):
+        steps._conclude(Order.objects.get(), attempt, order.intent, late)
+    assert Attempt.objects.get().outcome == Outcome.PAID
+
+
+def test_money_given_back_before_the_order_was_recorded_waits_for_a_person(
+    rehearsal: Rehearsal, crab: Product
+) -> None:
+    order = shop.order_one(rehearsal, crab, number=THREE_D_SECURE)
+    shop.work_off()
+    rehearsal.authenticate(str(order.intent.stripe_id), passed=True)
+    [charge] = shop.charges(rehearsal)
+    rehearsal.refund_by_hand(charge["id"], 5400, "requested_by_customer")
+    engine.play("checkout", order, knock="webhook")
+    shop.work_off()
+
+    assert Order.objects.get().status == Status.PLACED
+    case = Case.objects.get()
+    assert case.code == "amount_mismatch"
+    assert "5400 of 5400 yen have been given back" in case.why
+    assert shop.levels(crab) == (9, 1, 0)
