@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
 import subprocess
 import sys
 import threading
@@ -103,7 +104,7 @@ def shop(visit: Visit) -> Seen:
                     browser,
                     visit.skus[turn % len(visit.skus)],
                     ADDRESSES[turn % len(ADDRESSES)],
-                    f"shopper{number}-{turn}@example.jp",
+                    f"shopper-{secrets.token_hex(8)}@example.jp",
                     card,
                 )
             except Stumbled as error:
