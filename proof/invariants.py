@@ -18,6 +18,8 @@ from rehearsal.api import Rehearsal
 PAID = ("paid", "recorded", "complete")
 #: Stripe's words for a payment that was made or may still come without anybody asking anew.
 NOT_FAILED = ("succeeded", "processing")
+#: Stripe's words for a payment that its customer or the bank can still make.
+PAYABLE_BY_OTHERS = ("requires_action", "processing")
 _SECRET = re.compile(r"(?:pi|seti)_\w+_secret_\w+|(?<!\d)(?:4\d{15}|5\d{15}|35\d{14}|3[47]\d{13})(?!\d)")
 
 
@@ -33,16 +35,18 @@ def _intents(rehearsal: Rehearsal) -> dict[str, dict[str, Any]]:
 
 
 _ORDERS = """
-    SELECT o.number, o.status, o.total, i.stripe_id, o.recorded_at IS NOT NULL, o.withdrawn_at IS NOT NULL
+    SELECT o.number, o.status, o.total, i.stripe_id, o.recorded_at IS NOT NULL,
+           EXISTS (SELECT FROM stock_reservation r
+                    WHERE r.order_id = o.id AND r.attempt = o.attempts AND r.state = 'returned')
       FROM order_order o JOIN payment_intent i ON i.id = o.intent_id ORDER BY o.id
 """
 
 
 def on_the_way(rehearsal: Rehearsal) -> list[str]:
-    """The cheap ones: I6 (paid only if Stripe says so) and I15 (nobody is told "failed" of a payment made)."""
+    """The cheap ones: I5 (cancel first), I6 (paid only if Stripe says so), I15 (no "failed" of a payment made)."""
     broken = []
     intents = _intents(rehearsal)
-    for number, status, total, stripe_id, recorded, _withdrawn in _rows(_ORDERS):
+    for number, status, total, stripe_id, recorded, returned in _rows(_ORDERS):
         intent = intents.get(stripe_id)
         truth = intent["status"] if intent else "nothing"
         if (status in PAID or recorded) and truth != "succeeded":
@@ -51,6 +55,8 @@ def on_the_way(rehearsal: Rehearsal) -> list[str]:
             broken.append(f"I3 order {number} is over {total} yen and {intent['amount_received']} were paid")
         if status in ("not_paid", "canceled") and truth in NOT_FAILED:
             broken.append(f"I15 the page of order {number} says {status} and Stripe says {truth}")
+        if returned and not recorded and truth in PAYABLE_BY_OTHERS:
+            broken.append(f"I5 the goods of order {number} went back while its payment was {truth}")
     return broken
 
 
@@ -121,7 +127,8 @@ _AT_REST: tuple[tuple[str, str], ...] = (
     ),
     (
         "I12 something is left to do",
-        """SELECT 'job', status::text, task_name FROM procrastinate_jobs WHERE status IN ('todo', 'doing', 'failed')
+        """SELECT 'job', status::text, task_name FROM procrastinate_jobs
+                   WHERE status IN ('todo', 'doing') OR (status = 'failed' AND queue_name IN ('plays', 'bell'))
            UNION ALL SELECT 'play', status, position FROM engines_execution WHERE status = 'RUNNING'
            UNION ALL SELECT 'look', number, status FROM order_order WHERE next_look_at IS NOT NULL
            UNION ALL SELECT 'mail', kind, '' FROM notify_mail WHERE next_try_at IS NOT NULL

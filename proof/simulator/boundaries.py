@@ -27,6 +27,7 @@ _QUEUE = re.compile(r"procrastinate_(?:defer|retry|finish)|procrastinate_jobs")
 #: The last write of a transaction names its commit; whether it touched the queue wakes the workers.
 _last_write = "nothing"
 _touched_queue = False
+_moved_stock = False
 _told_the_database = 0.0
 
 
@@ -112,7 +113,7 @@ _inner_execute = CursorWrapper.execute
 
 
 def _execute(cursor: CursorWrapper, sql: Any, params: Any = None) -> Any:
-    global _last_write, _touched_queue
+    global _last_write, _touched_queue, _moved_stock
     world = Seal.world
     if world is None or world.running is None:
         return _inner_execute(cursor, sql, params)
@@ -122,8 +123,8 @@ def _execute(cursor: CursorWrapper, sql: Any, params: Any = None) -> Any:
         _touched_queue = True
     if found is not None:
         _last_write = f"{found[1].lower()} {found[2]}"
-    elif "UPDATE stock_level" in text:
-        _last_write = "move of stock_level"
+    if "UPDATE stock_level" in text:
+        _moved_stock = True
     if cursor.db.in_atomic_block:
         return _inner_execute(cursor, sql, params)
     if found is None:
@@ -164,6 +165,7 @@ _inner_enter = Atomic.__enter__
 
 
 def _leave(self: Atomic, kind: Any, error: Any, trace: Any) -> None:
+    global _moved_stock
     world = Seal.world
     actor = world.running if world is not None else None
     if world is None or actor is None or connection.savepoint_ids or not connection.in_atomic_block:
@@ -202,6 +204,8 @@ def _leave(self: Atomic, kind: Any, error: Any, trace: Any) -> None:
     world.dirty = world.unseen = True
     if _touched_queue:
         _tell_workers(world)
+    if _moved_stock:
+        _moved_stock, world.look_now = False, True
     world.passed(what)
 
 

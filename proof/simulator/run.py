@@ -65,10 +65,15 @@ def main() -> int:
     reader.add_argument("step", type=int, nargs="?", default=1, help="every how manyth")
     reader.add_argument("last", type=int, nargs="?", help="the seed before which to stop (one after the first)")
     reader.add_argument("--times", type=int, default=0, help="the first seed so many times, and no other")
+    reader.add_argument("--seeds", default="", help="these seeds and no others: 4,7,11")
     reader.add_argument("--story", action="store_true", help="tell what happened")
     reader.add_argument("--clock", action="store_true", help="move the clock by a day and tell what everybody sees")
     asked = reader.parse_args()
-    numbers = [asked.first] * asked.times or range(asked.first, asked.last or asked.first + 1, asked.step)
+    numbers = (
+        [int(word) for word in asked.seeds.split(",") if word]
+        or [asked.first] * asked.times
+        or range(asked.first, asked.last or asked.first + 1, asked.step)
+    )
     with opened():
         if asked.clock:
             print(json.dumps(_clocks()), flush=True)

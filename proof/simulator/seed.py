@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -73,6 +74,9 @@ def play(seed: int) -> Outcome:
             run.judge()
     except Stuck as error:
         world.broke(f"I12 {error}")
+    except Exception as error:
+        world.note(traceback.format_exc())
+        world.broke(f"something broke: {type(error).__name__}: {error}")
     finally:
         world.end()
         sealed.stop()
@@ -194,7 +198,7 @@ class _Run:
                 town.deliver()
             if world.turn():
                 town.tidy()
-                if world.passed_so_far - self._looked_at >= LOOK_EVERY:
+                if world.look_now or world.passed_so_far - self._looked_at >= LOOK_EVERY:
                     self._look()
                 continue
             self._look()
@@ -207,7 +211,7 @@ class _Run:
     def _look(self) -> None:
         if not self.world.unseen:
             return
-        self.world.unseen = False
+        self.world.unseen = self.world.look_now = False
         self._looked_at = self.world.passed_so_far
         self.world.counts["checks on the way"] += 1
         for broken in invariants.on_the_way(self.world.rehearsal):

@@ -172,6 +172,10 @@ class Town:
         if not isinstance(error, DatabaseError | Unavailable):
             world.broke(f"a job broke: {type(error).__name__}: {error}")
         strategy = task.retry_strategy
+        if strategy is None:
+            # A periodic job: the next round comes by itself.
+            self._finish(number, "failed")
+            return
         decision = strategy.get_retry_decision(
             exception=error, job=SimpleNamespace(id=number, attempts=attempts, task_name=task.name)
         )
@@ -183,10 +187,12 @@ class Town:
             world.note("somebody else has put the job away")
         world.jobs += 1
 
-    def _finish(self, number: int) -> None:
+    def _finish(self, number: int, status: str = "succeeded") -> None:
         try:
             with connection.cursor() as cursor:
-                cursor.execute(sql.queries["finish_job"], {"job_id": number, "status": "succeeded", "delete_job": True})
+                cursor.execute(
+                    sql.queries["finish_job"], {"job_id": number, "status": status, "delete_job": status == "succeeded"}
+                )
         except DatabaseError:
             self.world.note("somebody else has put the job away")
         self.world.jobs += 1

@@ -90,6 +90,8 @@ class World:
         self.jobs = 1
         self.dirty = True
         self.unseen = True
+        #: Whether what has just happened must be looked at before anybody else goes on.
+        self.look_now = False
         self.office: PostOffice
         #: When somebody outside the shop last did something.
         self.last_outside = self.now
@@ -200,7 +202,12 @@ class World:
             self.on_boundary(label)
             if actor.doomed:
                 raise Crash
-        if self._ready or (self._asleep and self._asleep[0][0] <= self.now) or self.passed_so_far % 16 == 0:
+        if (
+            self.look_now
+            or self._ready
+            or (self._asleep and self._asleep[0][0] <= self.now)
+            or self.passed_so_far % 16 == 0
+        ):
             self.wake(actor)
             self._switch(actor)
 
