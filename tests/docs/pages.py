@@ -69,7 +69,7 @@ def variables_read(source: str) -> set[str]:
         name: ast.expr | None = None
         if isinstance(node, ast.Call) and node.args:
             asked = ast.unparse(node.func)
-            if asked.endswith(("environ.get", "environ.setdefault")) or asked in ("_switch", "os.getenv"):
+            if asked.endswith(("environ.get", "environ.setdefault")) or asked in ("_switch", "_number", "os.getenv"):
                 name = node.args[0]
         if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("environ"):
             name = node.slice

@@ -97,7 +97,8 @@ def test_every_environment_variable_is_in_the_table_and_no_other() -> None:
 
 def test_a_variable_is_noticed_however_it_is_read() -> None:
     source = 'a = os.environ.get("A")\nb = os.environ["B"]\nc = environ.get("C", "")\nd = _switch("D", True)\n'
-    assert pages.variables_read(source) == {"A", "B", "C", "D"}
+    source += 'e = _number("E", 20, most=100)\n'
+    assert pages.variables_read(source) == {"A", "B", "C", "D", "E"}
 
 
 def test_the_cards_do_in_the_rehearsal_what_the_table_says() -> None:
