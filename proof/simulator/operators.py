@@ -37,7 +37,8 @@ class Desk:
         if self.visit_planned or (world.chaos and not world.lot.operator_is_hasty):
             return
         self.visit_planned = True
-        world.at(world.now + world.chance.choice((20.0, 120.0, 600.0)), self._come)
+        open_again = max(world.now, self.town.closed_until)
+        world.at(open_again + world.chance.choice((20.0, 120.0, 600.0)), self._come)
 
     def _come(self) -> None:
         self.visit_planned = False
@@ -48,11 +49,12 @@ class Desk:
     def _attend(self, user: User) -> None:
         world = self.world
         for case in list(Case.objects.filter(closed_at=None, execution__isnull=False).select_related("order")):
-            if not world.chaos or world.chance.random() < 0.6:
-                self._mend(user, case)
             process = self.town.a_web_process()
             if process is None or case.order is None or case.execution is None:
                 return
+            if not world.chaos or world.chance.random() < 0.6:
+                self._mend(user, case)
+                process = self.town.a_web_process() or process
             key = f"{case.order.number} {case.code}"
             try:
                 with world.within(process):
