@@ -1,39 +1,16 @@
-"""The threads' tests are many and small, so their database is swept and not built anew between them."""
+"""What the tests of the threads share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from django.db import connection
 
 from rehearsal.api import Rehearsal
 from tests.pages.conftest import visitor
 from tests.threads.street import Witness
 
 __all__ = ["visitor"]
-
-# What stays: the schema's own rows, which were there before the first test, and the queue, which is emptied elsewhere.
-_SWEEP = """
-    DO $$ DECLARE t regclass; BEGIN
-      SET LOCAL session_replication_role = replica;
-      FOR t IN SELECT c.oid FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
-                AND c.relname NOT LIKE 'procrastinate%'
-                AND c.relname NOT IN ('django_migrations', 'django_content_type', 'auth_permission') LOOP
-        EXECUTE format('DELETE FROM %s', t);
-      END LOOP;
-    END $$
-"""
-
-
-@pytest.fixture
-def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """A database with real commits, as everywhere; emptied in one statement (Django's way takes most of a second)."""
-    with django_db_blocker.unblock():
-        yield
-        with connection.cursor() as cursor:
-            cursor.execute(_SWEEP)
 
 
 @pytest.fixture
