@@ -15,10 +15,12 @@ import stripe
 
 import rehearsal
 import todoku
+from proof.__main__ import PROOFS
 from rehearsal.cards import BY_NUMBER
 from tests.docs import pages
 from tests.docs.pages import ROOT
 from todoku.flows import checkout, definition
+from todoku.webhooks.wanted import WANTED
 
 README = (ROOT / "README.md").read_text("utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
@@ -121,6 +123,11 @@ def test_the_webhook_endpoints_version_is_the_librarys() -> None:
     assert told == stripe.api_version == rehearsal.API_VERSION
 
 
+def test_the_webhook_endpoints_events_are_those_that_the_shop_wants() -> None:
+    told = README.split("\n- events:", 1)[1].split("\n\n", 1)[0]
+    assert re.findall(r"`([\w.]+)`", told) == list(WANTED)
+
+
 def test_the_picture_is_there_and_small() -> None:
     picture = ROOT / "docs" / "pictures" / "shop.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -160,6 +167,14 @@ def test_every_import_contract_is_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     contracts = [contract["id"] for contract in project["tool"]["importlinter"]["contracts"]]
     assert [row[0].strip("`") for row in pages.table(ARCHITECTURE, "Who may know whom")] == contracts
+
+
+def test_every_folder_of_tests_and_every_proof_is_in_the_tables() -> None:
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
+    told = ARCHITECTURE.split("\n## The tests", 1)[1]
+    assert {name for name in folders if f"(tests/{name})" not in told} == set()
+    for proof in PROOFS:
+        assert f"(proof/{proof})" in told or f"(proof/{proof}.py)" in told, f"{proof} is not told of"
 
 
 def test_every_step_of_the_flow_has_its_stop_on_the_tour() -> None:
