@@ -28,6 +28,8 @@ from proof.report import HOUSE, Effort, Proof
 
 #: How many seeds the whole proof plays.
 SEEDS = 20_000
+#: How long it may take in all, unless somebody says otherwise (seconds).
+LONGEST = 3600.0
 #: A line about how far it is, so often (seconds).
 TELL_EVERY = 30.0
 #: One seed in so many is played a second time, in another process, and must tell the same story.
@@ -76,11 +78,12 @@ def prove(effort: Effort) -> Proof:
     """Play the seeds, side by side in as many processes as there are cores."""
     began = time.monotonic()
     wanted = max(1, round(SEEDS * effort.share))
-    tally = play(range(effort.seed, effort.seed + wanted), effort.processes, effort.seconds)
+    longest = effort.seconds or LONGEST
+    tally = play(range(effort.seed, effort.seed + wanted), effort.processes, 0.96 * longest)
     if wanted >= AGAIN_EVERY:
         # A second time, in other processes, after other seeds.
         again = min(100, wanted // AGAIN_EVERY)
-        left = None if effort.seconds is None else max(10.0, effort.seconds - (time.monotonic() - began))
+        left = max(10.0, longest - (time.monotonic() - began))
         seeds = range(effort.seed, effort.seed + AGAIN_EVERY * again, AGAIN_EVERY)
         play(seeds, effort.processes, left, tally)
     return _told(tally, time.monotonic() - began, wanted)
