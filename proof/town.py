@@ -62,6 +62,7 @@ class Town:
             dies = self.lots.random() < doomed
             self.working.add(
                 self.workers.start(
+                    rounds=True,
                     concurrency=8,
                     dead_after=DEAD_AFTER,
                     look_every=2.0,

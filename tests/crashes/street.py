@@ -105,8 +105,13 @@ class Workers:
         look_every: float = 3600.0,
         kill_at: int | None = None,
         paper: Path | None = None,
+        rounds: bool = False,
     ) -> int:
-        """Start a worker and answer its process id; with a paper it writes down the boundaries it passes."""
+        """Start a worker and answer its process id; with a paper it writes down the boundaries it passes.
+
+        Without ``rounds`` it plays no periodic jobs: one that is due by the real clock, every five minutes, would be a
+        boundary and a knock of its own.
+        """
         pid = int(
             self._ask(
                 {
@@ -116,6 +121,7 @@ class Workers:
                         "look_every": look_every,
                         "kill_at": kill_at,
                         "paper": None if paper is None else str(paper),
+                        "rounds": rounds,
                         "log": str(self.log),
                     }
                 }

@@ -116,6 +116,7 @@ def _child(asked: dict[str, Any]) -> None:
     try:
         _alone(asked["log"])
         from django.conf import settings
+        from procrastinate.contrib.django import app
 
         from tests.crashes.boundaries import Boundaries
         from todoku.engines.management.commands.worker import work
@@ -125,6 +126,8 @@ def _child(asked: dict[str, Any]) -> None:
         if asked["paper"] is not None:
             paper = os.open(asked["paper"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             Boundaries(paper, asked["kill_at"]).install()
+        if not asked["rounds"]:
+            app.periodic_defaults = {"max_delay": 0}
         asyncio.run(work(concurrency=asked["concurrency"]))
         status = 0
     except BaseException:
