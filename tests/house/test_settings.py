@@ -72,3 +72,22 @@ def test_the_key_of_a_rehearsal_shop_is_kept_and_private(tmp_path: Path) -> None
     assert told(tmp_path, "check")[0] == 0
     assert kept.read_text() == first
     assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_processes_that_start_at_once_in_an_empty_folder_have_one_whole_key(tmp_path: Path) -> None:
+    asks = "import todoku.settings as s; print(s.SECRET_KEY)"
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", asks],
+            cwd=rules.HOUSE,
+            env={**kept, "TODOKU_VAR": str(tmp_path / "var"), "DATABASE_URL": "postgresql:///none"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
+    keys = {process.communicate(timeout=60)[0].strip() for process in started}
+    assert len(keys) == 1
+    assert len(keys.pop()) > 50
+    assert [path.name for path in (tmp_path / "var").iterdir()] == ["secret_key"]

@@ -218,6 +218,16 @@ def test_no_guessed_link_opens_an_order(visitor: Visitor) -> None:
             assert visitor.client.post(f"/orders/{token}/{door}").status_code == 404, token
 
 
+def test_a_link_with_another_seal_opens_nothing_even_if_the_order_is_known(visitor: Visitor) -> None:
+    order = visitor.buy()
+    token = links.token(order)
+    assert visitor.client.get(f"/orders/{token}/").status_code == 200
+    other = links._text(order.uuid.bytes + bytes(16))
+    assert (len(other), other[:21]) == (43, token[:21])
+    assert visitor.client.get(f"/orders/{other}/").status_code == 404
+    assert visitor.client.post(f"/orders/{other}/cancel/").status_code == 404
+
+
 def test_the_doors_of_an_order_take_no_form_from_elsewhere_and_no_odd_method(visitor: Visitor) -> None:
     order = visitor.buy()
     strict = Client(enforce_csrf_checks=True)
