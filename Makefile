@@ -36,7 +36,7 @@ check: $(VENV)/installed-dev ## check style, types, imports, settings, migration
 bench: $(VENV)/installed-dev ## measure complete checkouts a second, and what each costs
 	@exec $(BIN)/python -m bench $(ARGS)
 
-rehearse: $(VENV)/installed-dev ## try for an hour to lose an order, and write what happened to docs/proof.md
+rehearse: $(VENV)/installed-dev ## try for an hour and a half to lose an order, and write what happened to docs/proof.md
 	@state=$$(mktemp -d "$${TMPDIR:-/tmp}/todoku-rehearse.XXXXXX"); \
 	trap 'for _ in {1..50}; do [ -e "$$state/postgres/postmaster.pid" ] || break; sleep 0.1; done; rm -rf "$$state" || true' EXIT; \
 	TODOKU_VAR="$$state" $(BIN)/python -m proof $(ARGS)
