@@ -154,6 +154,12 @@ PLANTED: tuple[Sabotage, ...] = (
         _KONBINI,
     ),
     _bug(
+        "slept_play_asks",
+        "A play that slept asks for a new attempt's money although its goods are not held.",
+        (_PAY, "and not _is_held(order, attempt):\n", "and attempt.pk is None:\n"),
+        "tests/flows/test_overtaken.py",
+    ),
+    _bug(
         "voucher_by_our_clock",
         "A konbini voucher is given up by the shop's own clock.",
         (

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from django.db import transaction
 
 from rehearsal.api import Rehearsal
+from rehearsal.faults import Fault
 from tests import shop
+from tests.quick import play, play_once
 from todoku.bad_news import Unavailable
 from todoku.catalog.models import Product
 from todoku.engines import engine
+from todoku.engines.models import Execution
 from todoku.gateways import stripe as stripe_gateway
 from todoku.gateways.gateway import Payment
 from todoku.notify.models import Case
 from todoku.order.models import Order, Status
 from todoku.payment import steps
 from todoku.payment.models import Attempt, Outcome
+from todoku.stock.models import Level
 
 THREE_D_SECURE = "4000002760003184"
 
@@ -52,3 +57,31 @@ def test_money_given_back_before_the_order_was_recorded_waits_for_a_person(
     assert case.code == "amount_mismatch"
     assert "5400 of 5400 yen have been given back" in case.why
     assert shop.levels(crab) == (9, 1, 0)
+
+
+def test_a_play_that_slept_asks_for_no_money_for_a_new_attempt_whose_goods_are_not_held(
+    rehearsal: Rehearsal, crab: Product
+) -> None:
+    """Found by the simulator (seed 644): a second card was asked by a play that had begun for the first one."""
+    cart = shop.fill_cart((crab, 1))
+    quote = shop.agree(cart)
+    shop.press(rehearsal, cart, quote, shop.DECLINED)
+    order = play(Order.objects.get())
+    assert order.status == Status.NOT_PAID
+    with transaction.atomic():
+        engine.play("checkout", order, knock="webhook")
+    rehearsal.faults.set(Fault("drop_before", method="GET", path="*/payment_intents/*", times=3))
+    play_once(order)
+    assert Execution.objects.latest("id").position == "TakePayment"
+
+    # Meanwhile the shopper tries another card, and somebody else buys the rest of the crabs.
+    shop.press(rehearsal, cart, quote, shop.VISA)
+    Level.objects.update(on_hand=0)
+    order = play(order)
+
+    assert (order.status, (order.setback or {}).get("outcome")) == (Status.NOT_PAID, "sold_out")
+    assert shop.charges(rehearsal) == []
+    Level.objects.update(on_hand=10)
+    shop.press(rehearsal, cart, quote, shop.VISA)
+    assert play(order).status == Status.COMPLETE
+    assert shop.levels(crab) == (9, 0, 1)

@@ -24,6 +24,7 @@ from todoku.gateways.gateway import (
 )
 from todoku.payment import rules
 from todoku.payment.models import Attempt, Intent, Outcome, Voucher
+from todoku.stock.models import Reservation
 
 if TYPE_CHECKING:
     from todoku.order.models import Order
@@ -52,6 +53,10 @@ def ask(order: Order, *, return_url: str) -> Finding:
     attempt = Attempt.objects.get(order=order, number=order.attempts)
     intent = order.intent
     assert intent.stripe_id is not None, "an order takes only an intent that Stripe has answered for"
+    if attempt.outcome == Outcome.PENDING and not _is_over(order) and not _is_held(order, attempt):
+        # This play began for an earlier attempt and slept; the goods of this one are not held. Whoever placed it has
+        # knocked, and that play begins at the top.
+        return Finding("waiting", "next_play", attempt.number)
     try:
         answer = _answer(gateway, order, attempt, intent.stripe_id, return_url=return_url)
     except KeyRefused as error:
@@ -61,11 +66,22 @@ def ask(order: Order, *, return_url: str) -> Finding:
     return replace(_conclude(order, attempt, intent, answer), attempt=attempt.number)
 
 
+def _is_over(order: Order) -> bool:
+    """Say whether nobody may be asked for this order's money any more."""
+    return order.withdrawn_at is not None or timezone.now() >= order.pay_by
+
+
+def _is_held(order: Order, attempt: Attempt) -> bool:
+    """Say whether the goods are held for this very attempt."""
+    held = Reservation.objects.filter(order=order, attempt=attempt.number, state=Reservation.State.HELD)
+    return held.exists()
+
+
 def _answer(
     gateway: Gateway, order: Order, attempt: Attempt, intent: str, *, return_url: str
 ) -> Payment | Declined:
     """One conversation with Stripe: the intent as it stands after whatever had to be asked."""
-    over = order.withdrawn_at is not None or timezone.now() >= order.pay_by
+    over = _is_over(order)
     first = attempt.outcome == Outcome.PENDING and not over
     if not first:
         payment = gateway.look(intent)
