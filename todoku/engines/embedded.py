@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 import random
+import re
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
@@ -256,10 +257,14 @@ def _name_of(error: Exception) -> str:
     return type(error).__name__
 
 
+_SECRET = re.compile(r"_secret_\w+")
+
+
 def _technical(lines: list[str]) -> str:
     """An exception's text for a developer, without what PostgreSQL quotes of a row: that may be a person's address."""
     kept = [line for line in "".join(lines).splitlines() if not line.lstrip().startswith(("DETAIL:", "CONTEXT:"))]
-    return "\n".join(kept)
+    # Stripe's library quotes an answer that it could not read, and a client secret may stand in it.
+    return _SECRET.sub("_secret_…", "\n".join(kept))
 
 
 def _stumble(execution: Execution, flow: asl.Flow, here: str, data: Any, error: Exception) -> tuple[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -322,7 +323,8 @@ def _code(error: stripe.StripeError) -> str:
 
 def _plain(error: stripe.StripeError) -> str:
     """Stripe's own sentence and the request's id, for the log: never the object, which holds a secret."""
-    return f"{(error.user_message or str(error))[:200]} (request {error.request_id or 'unknown'})"
+    said = re.sub(r"_secret_\w+", "_secret_…", error.user_message or str(error))
+    return f"{said[:200]} (request {error.request_id or 'unknown'})"
 
 
 @functools.cache
