@@ -65,6 +65,7 @@ def keep(proofs: Sequence[Proof]) -> None:
     now, commit = datetime.now(UTC).isoformat(timespec="minutes"), _commit()
     for proof in proofs:
         proof.date, proof.commit = now, commit
+        proof.failures = [failure.replace(f"{HOUSE}/", "") for failure in proof.failures]
         known[proof.name] = asdict(proof)
     FIGURES.write_text(json.dumps(known, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     PAGE.write_text(_page([Proof(**_read(row)) for row in known.values()]))
