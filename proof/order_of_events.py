@@ -18,7 +18,7 @@ from rehearsal.api import Rehearsal
 from rehearsal.deliveries import signature
 from tests import shop, stripe_door
 from todoku.catalog.models import Product
-from todoku.engines import embedded
+from todoku.engines import embedded, plays
 from todoku.engines.models import Execution
 from todoku.engines.poller import look_again
 from todoku.gateways import stripe as gateway
@@ -88,7 +88,7 @@ def open_shop() -> tuple[Rehearsal, Product]:
     stripe_door.current.append(rehearsal)
     gateway.forget()
     # What this process remembers of another proof's database is not so here.
-    embedded._known.clear()
+    plays.known.clear()
     embedded._read.cache_clear()
     shop.furnish()
     return rehearsal, shop.sell(stock=10_000)

@@ -38,6 +38,7 @@ _STEP = "todoku/flows/step.py"
 _CHECKOUT = "todoku/flows/checkout.py"
 _PLACE = "todoku/order/place.py"
 _ENGINE = "todoku/engines/embedded.py"
+_PLAYS = "todoku/engines/plays.py"
 _DOOR = "todoku/webhooks/views.py"
 _TAKEN = "todoku/webhooks/take.py"
 
@@ -172,7 +173,7 @@ PLANTED: tuple[Sabotage, ...] = (
     _bug(
         "late_money_is_dropped",
         "A canceled order no longer listens when Stripe says that it was paid after all.",
-        (_ENGINE, 'return status == Status.CANCELED and knock in ("webhook", "reconciliation")', "return False"),
+        (_PLAYS, 'return status == Status.CANCELED and knock in ("webhook", "reconciliation")', "return False"),
         _KONBINI,
         "tests/flows/test_paid_after_the_end.py",
     ),
@@ -316,7 +317,7 @@ PLANTED: tuple[Sabotage, ...] = (
         "knock_lost",
         "A knock that comes during a play is forgotten.",
         (
-            _ENGINE,
+            _PLAYS,
             "                    knocked_at=timezone.now()\n",
             "                    knocked_at=None\n",
         ),
@@ -325,7 +326,11 @@ PLANTED: tuple[Sabotage, ...] = (
     _bug(
         "no_case",
         "An order that stopped tells nobody.",
-        (_ENGINE, "            queue.defer_ring(case.pk, after=RING_AFTER if heals else None)\n", "            pass\n"),
+        (
+            _PLAYS,
+            "                queue.defer_ring(case.pk, after=RING_AFTER if heals else None)\n",
+            "                pass\n",
+        ),
         _FLOW,
         "tests/flows/test_mail_refused.py",
     ),
@@ -334,7 +339,7 @@ PLANTED: tuple[Sabotage, ...] = (
         "Every press of Resume starts a play of its own.",
         (
             (
-                _ENGINE,
+                _PLAYS,
                 "            if latest is None or latest.pk != execution.pk or latest.status != State.FAILED:\n",
                 "            if latest is None:\n",
             ),

@@ -103,9 +103,9 @@ def crab(transactional_db: None) -> Product:
 def _forget_definitions() -> Iterator[None]:
     """A test's database is emptied after it; what the process remembers of its rows goes too."""
     yield
-    from todoku.engines import embedded
+    from todoku.engines import embedded, plays
 
-    embedded._known.clear()
+    plays.known.clear()
     embedded._read.cache_clear()
 
 

@@ -68,9 +68,9 @@ def test_a_declined_card_gives_the_stock_back_and_a_second_card_pays_the_same_or
 
 
 def test_no_row_of_the_database_is_quoted_in_a_case_or_a_log() -> None:
-    from todoku.engines.embedded import _technical
+    from todoku.engines.plays import technical
 
-    told = _technical(
+    told = technical(
         ["IntegrityError: new row violates a check\nDETAIL:  Failing row contains (hanako@example.com)\n"]
     )
     assert told == "IntegrityError: new row violates a check"

@@ -13,8 +13,8 @@ from tests.quick import play, play_once
 from todoku.bad_news import Unavailable
 from todoku.catalog.models import Product
 from todoku.engines import engine
-from todoku.engines.embedded import _technical
 from todoku.engines.models import Execution
+from todoku.engines.plays import technical
 from todoku.gateways import stripe as stripe_gateway
 from todoku.gateways.gateway import Payment
 from todoku.gateways.stripe import _plain
@@ -65,7 +65,7 @@ def test_money_given_back_before_the_order_was_recorded_waits_for_a_person(
 def test_an_answer_that_broke_off_leaves_no_secret_in_a_case() -> None:
     """Found by the simulator (seeds 1190 and 1487): the library quotes an answer that it could not read."""
     quoted = 'APIError: Invalid response body from API: {"client_secret": "pi_1_secret_AbC123xyz", "sta (HTTP 200)'
-    told = _technical(["Traceback\n", quoted])
+    told = technical(["Traceback\n", quoted])
     assert "AbC123xyz" not in told
     assert "pi_1_secret_…" in told
     assert "AbC123xyz" not in _plain(stripe.APIError(quoted))

@@ -9,7 +9,7 @@ from procrastinate.contrib.django import app
 
 from todoku.bad_news import Unavailable
 from todoku.database import let_go
-from todoku.engines import embedded, queue, watch
+from todoku.engines import embedded, plays, queue, watch
 from todoku.notify import bell
 from todoku.notify.models import Case
 
@@ -52,7 +52,7 @@ def ring(case: int) -> None:
         waits = Case.objects.filter(pk=case, step="TakePayment", code__in=("Unavailable", "stripe_key_refused"))
         if waits.exists() and watch.has_been_told():
             # One bell for Stripe's absence, not one for every order that waits for it.
-            queue.defer_ring(case, after=embedded.RING_AFTER)
+            queue.defer_ring(case, after=plays.RING_AFTER)
             return
         bell.ring(case)
     except Unavailable as error:
