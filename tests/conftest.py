@@ -110,6 +110,16 @@ def _forget_definitions() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _forget_choices() -> Iterator[None]:
+    """What the process remembers of the owner's choices goes with the test's database."""
+    from todoku.shop import chosen
+
+    chosen.forget()
+    yield
+    chosen.forget()
+
+
+@pytest.fixture(autouse=True)
 def _empty_queue(request: pytest.FixtureRequest) -> Iterator[None]:
     """The queue's own tables are not Django's to empty: what a test leaves in them would be played in the next."""
     writes = "transactional_db" in request.fixturenames

@@ -23,3 +23,5 @@ STRIPE_HTTP_CLIENT = "tests.stripe_door.client"
 PROCRASTINATE_PERIODIC_DEFAULTS = {"max_delay": 0}
 # A test asks as fast as it can; those of the limiter set their own limits.
 STRIPE_PER_SECOND = STRIPE_PER_ENDPOINT = 0
+# What a test chooses in the console holds at once (it is forgotten then), and no test counts a query too many.
+SHOP_KEPT_FOR = 3600

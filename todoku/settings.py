@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "csp",
     "axes",
     "todoku.gateways",
+    "todoku.shop",
     "todoku.catalog",
     "todoku.cart",
     "todoku.stock",
@@ -227,6 +228,13 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 SHOP_NAME_JA = os.environ.get("TODOKU_SHOP_NAME_JA", "北の便り商店")
 SHOP_NAME_EN = os.environ.get("TODOKU_SHOP_NAME_EN", "Kita no Tayori")
+# What follows here and is asked for in the console too is the default: the console's word goes before it.
+#: How long a process relies on what it knows of the console's choices (seconds).
+SHOP_KEPT_FOR = 3.0
+#: The most that one person may refund alone (yen).
+REFUND_ALONE_UP_TO = 30_000
+#: From so many on hand downwards a product is running out.
+LOW_STOCK = 3
 
 # Payments -----------------------------------------------------------------------------------------------------
 #: Where the rehearsal Stripe listens; only used while no Stripe account's keys are set.

@@ -22,6 +22,7 @@ from proof.simulator.world import Stuck, World
 from rehearsal import Clock, Rehearsal, Rough, Webhook
 from rehearsal.deliveries import AtOnce
 from todoku.flows import checkout
+from todoku.shop import chosen
 from todoku.webhooks.wanted import WANTED
 
 #: Boundaries between two looks at the cheap promises.
@@ -92,6 +93,8 @@ class _Run:
         connection.connection.execute("SELECT sim.sweep()")
         boundaries.tell_the_time()
         boundaries.set_database("sim.refused", f",{lot.refused_step},")
+        # Nothing that an earlier world has read is known in this one.
+        chosen.forget()
         settings.KONBINI_DAYS = lot.konbini_days
         checkout.LOOK_AT_VOUCHER_EVERY = timedelta(seconds=lot.look_at_voucher_every)
         checkout.LOOK_AGAIN_AFTER = timedelta(seconds=lot.look_again_after)

@@ -22,6 +22,7 @@ ROOMS: dict[str, Any] = {
     "payment": _("Payments"),
     "quote": _("Shipping and tax"),
     "reconciliation": _("Reconciliation"),
+    "shop": _("Shop settings"),
     "stock": _("Stock"),
     "webhooks": _("Stripe events"),
 }

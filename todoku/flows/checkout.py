@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 
 from todoku.bad_news import Unavailable
@@ -24,6 +23,7 @@ from todoku.order.rules import PAID
 from todoku.order.steps import publish_to_my_page, record_order
 from todoku.payment.models import OVER, Voucher
 from todoku.payment.steps import Finding, as_answer, ask
+from todoku.shop import chosen
 from todoku.stock import steps as stock
 
 #: An order that waits for its customer is looked at again after so long, in case no webhook comes.
@@ -76,7 +76,7 @@ def _wait(order: Order, finding: Finding) -> None:
     """Say when the order is looked at next, should no webhook come; a konbini order leaves the shopper's hand."""
     now = timezone.now()
     if finding.reason != "konbini" or order.status != Status.PLACED:
-        waited = now - (order.pay_by - timedelta(minutes=settings.PAY_WITHIN_MINUTES))
+        waited = now - (order.pay_by - timedelta(minutes=chosen.now().pay_within_minutes))
         # Seldom at first, when a webhook is on its way anyway, and ever more seldom then; but at the deadline.
         late = order.pay_by if order.pay_by > now else now + LOOK_AGAIN_AFTER
         write(order, next_look_at=min(now + max(LOOK_AGAIN_AFTER, waited), late))

@@ -24,6 +24,7 @@ from todoku.order import links
 from todoku.order.models import Status
 from todoku.payment import stores
 from todoku.payment.models import Attempt, Outcome, Voucher
+from todoku.shop import chosen
 
 if TYPE_CHECKING:
     from todoku.order.models import Order
@@ -69,7 +70,7 @@ def write(order: Order, kind: str, *, next_try_at: datetime | None = None) -> Ma
                 # Short, so that it stays on one line: not every reader unfolds a Message-ID.
                 "message_id": f"<{uuid.uuid4().hex}@{domain}>",
                 "recipient": order.email,
-                "subject": str(SUBJECTS[kind]) % {"shop": _shop(order.language), "number": order.number},
+                "subject": str(SUBJECTS[kind]) % {"shop": chosen.now().name(order.language), "number": order.number},
                 "text": _text(order, kind),
                 "next_try_at": next_try_at,
             },
@@ -86,7 +87,7 @@ def post(mail: Mail) -> None:
     message = EmailMessage(
         subject=mail.subject,
         body=mail.text,
-        from_email=settings.DEFAULT_FROM_EMAIL,
+        from_email=chosen.now().from_email,
         to=[mail.recipient],
         headers={"Message-ID": mail.message_id, "Auto-Submitted": "auto-generated"},
     )
@@ -104,10 +105,6 @@ def post(mail: Mail) -> None:
         raise NeverTaken(type(error).__name__) from error
 
 
-def _shop(language: str) -> str:
-    return settings.SHOP_NAME_JA if language.startswith("ja") else settings.SHOP_NAME_EN
-
-
 def _text(order: Order, kind: str) -> str:
     language = "ja" if order.language.startswith("ja") else "en"
     text = render_to_string(
@@ -120,7 +117,7 @@ def _text(order: Order, kind: str) -> str:
 def _common(order: Order, language: str) -> dict[str, Any]:
     """What every letter tells: the order, its lines and its sums."""
     return {
-        "shop": _shop(language),
+        "shop": chosen.now().name(language),
         "order": order,
         "placed": timezone.localtime(order.placed_at),
         "lines": [

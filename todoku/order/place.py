@@ -25,6 +25,7 @@ from todoku.order.rules import PAID, new_number
 from todoku.payment.models import Attempt, Intent
 from todoku.quote import ask
 from todoku.quote.models import DETAIL_FIELDS, LINE_FIELDS, Draft, Quote
+from todoku.shop import chosen
 from todoku.stock.check import Short, short
 
 FLOW = "checkout"
@@ -164,7 +165,13 @@ def _place(
             language=language,
         )
     # A replay of a press that has come to its (unpaid) end is refused by the token's own constraint.
-    Attempt.objects.create(order=order, number=order.attempts, confirmation_token=confirmation_token)
+    Attempt.objects.create(
+        order=order,
+        number=order.attempts,
+        confirmation_token=confirmation_token,
+        # Fixed with the press: asked again under the same key, Stripe must be told the same.
+        konbini_days=chosen.now().konbini_days if chosen.now().konbini else 0,
+    )
     engine.play(FLOW, order, knock="press")
     return Placed(order)
 
@@ -204,4 +211,4 @@ def _withdraw(earlier: list[Order]) -> None:
 
 
 def _pay_by() -> datetime:
-    return timezone.now() + timedelta(minutes=settings.PAY_WITHIN_MINUTES)
+    return timezone.now() + timedelta(minutes=chosen.now().pay_within_minutes)

@@ -93,6 +93,9 @@ class Attempt(models.Model):
     #: How many of our cancels Stripe has answered with a definite no. It keeps such an answer under its key for a
     #: day, so that the next cancel goes under a key of its own.
     cancels_refused = models.PositiveSmallIntegerField(default=0)
+    #: A konbini voucher of this attempt would live so many days: as it was chosen when the shopper pressed; 0 where
+    #: the shop took none.
+    konbini_days = models.PositiveSmallIntegerField(null=True, blank=True)
     card_brand = models.CharField(_("card"), max_length=32, blank=True)
     card_last4 = models.CharField(_("last four digits"), max_length=4, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)

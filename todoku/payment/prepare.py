@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -19,6 +18,7 @@ from todoku.gateways.gateway import FailureKept, KeyRefused, Payment, Refused
 from todoku.payment import rules
 from todoku.payment.models import Intent
 from todoku.quote.models import Quote
+from todoku.shop import chosen
 
 #: An intent that Stripe has not answered for is asked for again under its key for so long, then a new row is
 #: made: a 500 that Stripe stored under the key would come back for a day (docs.stripe.com, idempotency).
@@ -98,7 +98,7 @@ def _create(intent: Intent) -> Payment:
         key=f"{intent.pk}:create",
         amount=intent.amount,
         metadata=_metadata(intent),
-        methods=rules.methods(intent.amount, konbini=settings.KONBINI),
+        methods=_methods(intent),
     )
 
 
@@ -108,8 +108,13 @@ def _update(intent: Intent, stripe_id: str) -> Payment:
         key=f"{intent.pk}:update:{intent.quote_id}",
         amount=intent.amount,
         metadata=_metadata(intent),
-        methods=rules.methods(intent.amount, konbini=settings.KONBINI),
+        methods=_methods(intent),
     )
+
+
+def _methods(intent: Intent) -> tuple[str, ...]:
+    now = chosen.now()
+    return rules.methods(intent.amount, card=now.card, konbini=now.konbini)
 
 
 def _metadata(intent: Intent) -> dict[str, str]:

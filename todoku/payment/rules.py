@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from todoku.shop.rules import KONBINI_LEAST as KONBINI_LEAST
+from todoku.shop.rules import KONBINI_MOST as KONBINI_MOST
+
 #: Statuses from which a PaymentIntent can still be paid, and be canceled (docs.stripe.com/api/payment_intents).
 PAYABLE = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
 
@@ -13,8 +16,6 @@ PAYABLE = frozenset({"requires_payment_method", "requires_confirmation", "requir
 KEY_LIVES = timedelta(hours=23)
 
 
-#: What a konbini takes, in whole yen (docs.stripe.com/payments/konbini).
-KONBINI_LEAST, KONBINI_MOST = 120, 300_000
 #: Stripe's word for a voucher that nobody paid in time (docs.stripe.com/error-codes).
 VOUCHER_EXPIRED = "payment_intent_payment_attempt_expired"
 #: The hour (JST) of the day before the deadline at which the customer is reminded.
@@ -24,9 +25,10 @@ REMIND_NOT_BEFORE = timedelta(hours=6)
 _JST = timezone(timedelta(hours=9))
 
 
-def methods(amount: int, *, konbini: bool) -> tuple[str, ...]:
-    """Name the ways in which ``amount`` yen can be paid, the usual one first."""
-    return ("card", "konbini") if konbini and KONBINI_LEAST <= amount <= KONBINI_MOST else ("card",)
+def methods(amount: int, *, konbini: bool, card: bool = True) -> tuple[str, ...]:
+    """Name the ways in which ``amount`` yen can be paid, the usual one first; none where the shop takes none."""
+    ways = (("card", card), ("konbini", konbini and KONBINI_LEAST <= amount <= KONBINI_MOST))
+    return tuple(name for name, taken in ways if taken)
 
 
 def given_up(*, status: str, waits_for: str, error_code: str) -> bool:

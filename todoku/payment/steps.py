@@ -24,6 +24,7 @@ from todoku.gateways.gateway import (
 )
 from todoku.payment import rules
 from todoku.payment.models import Attempt, Intent, Outcome, Voucher
+from todoku.shop import chosen
 from todoku.stock.models import Reservation
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _answer(
             key=f"{attempt.key}:confirm",
             confirmation_token=attempt.confirmation_token,
             return_url=return_url,
-            konbini_days=settings.KONBINI_DAYS if settings.KONBINI else None,
+            konbini_days=_konbini_days(attempt),
         )
         # Asked again, Stripe may repeat what it said the first time: how the intent stands by now is another question.
         return answer if first or isinstance(answer, Declined) else gateway.look(intent)
@@ -135,6 +136,14 @@ def _answer(
         if payment.status in ("requires_payment_method", "requires_confirmation"):
             return Declined(error.code, "", payment)
         return payment
+
+
+def _konbini_days(attempt: Attempt) -> int | None:
+    """How long a voucher of this attempt lives: as it was when the shopper pressed, whatever is chosen since."""
+    if attempt.konbini_days is not None:
+        return attempt.konbini_days or None
+    # Pressed before that was written down.
+    return chosen.now().konbini_days if chosen.now().konbini else None
 
 
 def _cancel(gateway: Gateway, attempt: Attempt, intent: str) -> Payment:

@@ -17,6 +17,8 @@ from todoku.cart.models import Cart
 from todoku.money import chargeable
 from todoku.quote import read, rules
 from todoku.quote.models import DETAIL_FIELDS, Draft, Quote, QuoteLine
+from todoku.shop import chosen
+from todoku.shop.rules import KONBINI_LEAST, KONBINI_MOST
 
 #: Tax rates begin and end at midnight in Japan, wherever the server stands.
 JST = ZoneInfo("Asia/Tokyo")
@@ -125,6 +127,7 @@ def _freeze(cart: Cart, priced: rules.Priced) -> Quote:
         parcels=[asdict(parcel) for parcel in priced.parcels],
         taxes=[asdict(bucket) for bucket in priced.taxes],
         fingerprint=priced.fingerprint,
+        terms=priced.terms_hash,
     )
     QuoteLine.objects.bulk_create(QuoteLine(quote=frozen, **asdict(line)) for line in priced.lines)
     return frozen
@@ -151,6 +154,7 @@ def _price(cart_id: int) -> tuple[int, rules.Priced]:
     except KeyError:
         raise CannotQuote("no_details") from None
     today = timezone.localdate(timezone=JST)
+    holds = chosen.at_least(now.chosen)
     try:
         percents = {
             tax_class: rules.rate_on(now.rates, tax_class, today)
@@ -178,6 +182,7 @@ def _price(cart_id: int) -> tuple[int, rules.Priced]:
             islands=now.islands,
             free_above=now.free_above,
             shipping_percent=percents[rules.STANDARD],
+            terms=holds.terms,
         )
     except rules.NoTaxRate as error:
         raise CannotQuote("no_tax_rate", tax_class=error.tax_class, day=error.day) from error
@@ -191,12 +196,14 @@ def _price(cart_id: int) -> tuple[int, rules.Priced]:
         ) from error
     if not chargeable(priced.total):
         raise CannotQuote("amount", total=priced.total)
+    if not (holds.card or KONBINI_LEAST <= priced.total <= KONBINI_MOST):
+        raise CannotQuote("amount", total=priced.total, least=KONBINI_LEAST, most=KONBINI_MOST)
     return now.version, priced
 
 
 # What changed -------------------------------------------------------------------------------------------------
 
-ChangeKind = Literal["price", "name", "quantity", "added", "withdrawn", "shipping", "tax", "total", "details"]
+ChangeKind = Literal["price", "name", "quantity", "added", "withdrawn", "shipping", "tax", "total", "terms", "details"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,4 +257,6 @@ def changes(shown: Quote, now: Quote) -> list[Change]:
         found.append(Change("tax", tax_shown, tax_now))
     if shown.total != now.total:
         found.append(Change("total", shown.total, now.total))
+    if shown.terms and shown.terms != now.terms:
+        found.append(Change("terms"))
     return found or [Change("details")]

@@ -33,6 +33,7 @@ CHANGES: Mapping[ChangeKind, Promise] = {
     "shipping": _("The shipping changed from %(before)s to %(after)s."),
     "tax": _("The consumption tax in it changed from %(before)s to %(after)s."),
     "total": _("The total changed from %(before)s to %(after)s."),
+    "terms": _("The shop's terms (payment, delivery, returns) have changed. Please read them once more."),
     "details": _("The delivery details changed. Please look at them once more."),
 }
 
@@ -74,8 +75,8 @@ def explain(error: CannotQuote) -> str:
         total = facts["total"]
         assert isinstance(total, int)
         facts = {
-            "least": spoken(LEAST_CHARGE, language),
-            "most": spoken(GREATEST_CHARGE, language),
+            "least": spoken(int(str(facts.get("least", LEAST_CHARGE))), language),
+            "most": spoken(int(str(facts.get("most", GREATEST_CHARGE))), language),
             "total": spoken(total, language),
         }
     return str(REASONS[error.code]) % facts

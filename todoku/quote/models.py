@@ -141,6 +141,8 @@ class Quote(models.Model):
     parcels = models.JSONField()
     taxes = models.JSONField()
     fingerprint = models.CharField(max_length=64)
+    #: The hash of the terms that were shown (payment, delivery, returns); empty for quotes from before there was one.
+    terms = models.CharField(max_length=64, blank=True, default="", db_default="")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

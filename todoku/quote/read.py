@@ -47,6 +47,8 @@ class Facts:
     fees: Mapping[tuple[str, int, str], int]
     islands: Mapping[str, int]
     free_above: int | None
+    #: The newest of the owner's choices (shop/chosen.py).
+    chosen: int
 
 
 _STATEMENT = """
@@ -66,7 +68,8 @@ SELECT cart.version,
          WHERE home.prefecture = draft.prefecture)::text,
        (SELECT json_agg(json_build_array(postal_prefix, fee))
           FROM quote_remoteisland WHERE starts_with(draft.postal_code, postal_prefix))::text,
-       (SELECT free_above FROM quote_shippingrule WHERE id = 1)
+       (SELECT free_above FROM quote_shippingrule WHERE id = 1),
+       (SELECT coalesce(max(id), 0) FROM shop_choice)
   FROM cart_cart AS cart LEFT JOIN quote_draft AS draft ON draft.cart_id = cart.id
  WHERE cart.id = %(cart)s
 """
@@ -83,7 +86,7 @@ def facts(cart_id: int) -> Facts | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    version, closed, prefecture, postal_code, lines, rates, fees, islands, free_above = row
+    version, closed, prefecture, postal_code, lines, rates, fees, islands, free_above, newest = row
     return Facts(
         version=version,
         closed=closed,
@@ -97,6 +100,7 @@ def facts(cart_id: int) -> Facts | None:
         fees={(region, size, temperature): fee for region, size, temperature, fee in _rows(fees)},
         islands=dict(_rows(islands)),
         free_above=free_above,
+        chosen=newest,
     )
 
 

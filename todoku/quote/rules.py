@@ -314,11 +314,18 @@ class Priced:
     goods_total: int
     shipping: int
     total: int
+    #: What the shopper agrees to besides: how it can be paid, delivery, returns.
+    terms: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """The hash of all that the shopper is shown of it."""
-        return fingerprint(self.lines, self.parcels, self.shipping, self.taxes, self.total)
+        return fingerprint(self.lines, self.parcels, self.shipping, self.taxes, self.total, self.terms)
+
+    @property
+    def terms_hash(self) -> str:
+        """The hash of the terms alone, which tells whether it is they that have changed."""
+        return hashlib.sha256(json.dumps(self.terms, ensure_ascii=False).encode()).hexdigest()
 
 
 def price(
@@ -329,6 +336,7 @@ def price(
     islands: Mapping[str, int],
     free_above: int | None,
     shipping_percent: int,
+    terms: Sequence[str] = (),
 ) -> Priced:
     """Price a whole cart for one address: goods, shipping, tax and total in yen; raises NotServed."""
     goods_total = sum(line.amount for line in lines)
@@ -340,6 +348,7 @@ def price(
         goods_total=goods_total,
         shipping=sent.total,
         total=goods_total + sent.total,
+        terms=tuple(terms),
     )
 
 
@@ -349,6 +358,7 @@ def fingerprint(
     shipping: int,
     taxes: Iterable[TaxBucket],
     total: int,
+    terms: Iterable[str] = (),
 ) -> str:
     """Hash all that the shopper is shown: another hash means that something changed since they looked (SHA-256).
 
@@ -361,5 +371,6 @@ def fingerprint(
         shipping,
         [asdict(bucket) for bucket in taxes],
         total,
+        list(terms),
     ]
     return hashlib.sha256(json.dumps(shown, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What every page's template may ask for. Nothing here asks the database."""
+"""What every page's template may ask for. Nothing here asks the database, but for the shop's own settings, seldom."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import get_language
 
-from todoku.storefront.seller import seller
+from todoku.shop import chosen
 
 
 def shop(request: HttpRequest) -> dict[str, Any]:
     """Give templates the seller, the languages, and whether the money is real."""
     language = get_language() or settings.LANGUAGE_CODE
+    now = chosen.now()
     return {
-        "seller": seller(language),
-        "shop_name_ja": settings.SHOP_NAME_JA,
-        "shop_name_en": settings.SHOP_NAME_EN,
+        "seller": now.seller(language),
+        "shop_name_ja": now.name("ja"),
+        "shop_name_en": now.name("en"),
         "language": language,
         "languages": settings.LANGUAGES,
         "rehearsal": settings.STRIPE.rehearsal,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from todoku.payment import rules, stores
 from todoku.payment.models import Voucher
+from todoku.shop import chosen
 from todoku.storefront import details
 
 
@@ -36,20 +36,22 @@ def offered(total: int) -> dict[str, Any]:
 
     A voucher that is asked for after midnight lives a day longer than was said: never shorter.
     """
-    last = timezone.localtime(timezone.now()) + timedelta(days=settings.KONBINI_DAYS)
+    now = chosen.now()
+    last = timezone.localtime(timezone.now()) + timedelta(days=now.konbini_days)
     return {
-        "methods": list(rules.methods(total, konbini=settings.KONBINI)),
+        "methods": list(rules.methods(total, card=now.card, konbini=now.konbini)),
         "konbini_until": until(last.replace(hour=23, minute=59)),
         # Said only where it helps: to somebody whose order is over the stores' limit.
-        "konbini_too_much": settings.KONBINI and total > rules.KONBINI_MOST,
+        "konbini_too_much": now.konbini and total > rules.KONBINI_MOST,
         "konbini_most": rules.KONBINI_MOST,
     }
 
 
 def terms() -> dict[str, Any]:
     """What the legal notice tells of it; no days where the shop does not take konbini payments."""
+    now = chosen.now()
     return {
-        "konbini_days": settings.KONBINI_DAYS if settings.KONBINI else 0,
+        "konbini_days": now.konbini_days if now.konbini else 0,
         "konbini_least": rules.KONBINI_LEAST,
         "konbini_most": rules.KONBINI_MOST,
     }
