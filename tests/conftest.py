@@ -60,13 +60,15 @@ def rehearsal() -> Iterator[Rehearsal]:
     watch.verify(fresh)
 
 
-# What stays: the schema's own rows, which were there before the first test, and the queue, which is emptied below.
+# What stays: the schema's own rows and the roles, which were there before the first test, and the queue, which is
+# emptied below.
 _SWEEP = """
     DO $$ DECLARE t regclass; BEGIN
       SET LOCAL session_replication_role = replica;
       FOR t IN SELECT c.oid FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
                 AND c.relname NOT LIKE 'procrastinate%'
-                AND c.relname NOT IN ('django_migrations', 'django_content_type', 'auth_permission') LOOP
+                AND c.relname NOT IN ('django_migrations', 'django_content_type', 'auth_permission',
+                                      'auth_group', 'auth_group_permissions') LOOP
         EXECUTE format('DELETE FROM %s', t);
       END LOOP;
     END $$

@@ -82,6 +82,8 @@ ALLOWED_HOSTS = [
     if host
 ]
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
+#: Whether a proxy stands in front whose word for protocol and caller's address we take.
+BEHIND_PROXY = PRODUCTION and _switch("TODOKU_BEHIND_PROXY", False)
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
@@ -90,12 +92,14 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.postgres",
     "django.contrib.staticfiles",
     "procrastinate.contrib.django",
     "csp",
     "axes",
     "todoku.gateways",
     "todoku.shop",
+    "todoku.audit",
     "todoku.catalog",
     "todoku.cart",
     "todoku.stock",
@@ -219,7 +223,7 @@ if PRODUCTION:
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
-    if _switch("TODOKU_BEHIND_PROXY", False):
+    if BEHIND_PROXY:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 #: Forms are small; the webhook has its own limit.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024

@@ -8,14 +8,16 @@ from typing import Any
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from tests import shop
+from todoku.audit.models import Entry
 from todoku.cart.models import Cart
 from todoku.catalog.models import Product
+from todoku.console import roles
 from todoku.engines.models import Definition, Execution, Mishap, State
 from todoku.flows import registry
 from todoku.flows.models import Done
@@ -44,6 +46,22 @@ def operator(name: str, *permissions: str, superuser: bool = False) -> Client:
     browser = Client()
     browser.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return browser
+
+
+def member(name: str, role: str) -> Client:
+    """A browser in which somebody of this role (``roles.OWNER`` and so on) has logged in."""
+    user = User(username=name, email=f"{name}@example.jp")
+    user.set_unusable_password()
+    user.save()
+    roles.give(user, role)
+    browser = Client()
+    browser.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return browser
+
+
+def acts() -> QuerySet[Entry]:
+    """What the audit log has of acts, the newest first; that somebody looked at an order is not one."""
+    return Entry.objects.exclude(act="looked")
 
 
 def definition() -> Definition:

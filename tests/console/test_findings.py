@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
@@ -74,7 +73,7 @@ def test_a_finding_is_closed_with_a_reason_once_and_never_reopened(owner: Client
 
     fresh = Case.objects.get()
     assert (fresh.closed_by, fresh.closed_at is not None) == ("owner", True)
-    assert [entry.change_message for entry in LogEntry.objects.all()] == ["Finding closed: Rang her up."]
+    assert [(entry.act, entry.reason) for entry in desk.acts()] == [("closed", "Rang her up.")]
     found()
     assert Case.objects.get().closed_at is not None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
@@ -67,7 +66,7 @@ def test_a_run_by_hand_is_a_post_by_somebody_who_may_once_and_written_down(
         assert owner.post(NOW).status_code == 302
 
     assert Run.objects.count() == 1
-    assert [entry.user.get_username() for entry in LogEntry.objects.all()] == ["owner"]
+    assert [entry.who for entry in desk.acts()] == ["owner"]
     shop.work_off()
     done = Run.objects.get()
     assert (done.kind, done.who, done.ended_at is not None, done.trouble) == ("hand", "owner", True, "")

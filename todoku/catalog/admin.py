@@ -12,17 +12,17 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from todoku.catalog import pictures
 from todoku.catalog.csv_import import GREATEST_PRICE, LEAST_PRICE, PARCEL_SIZES
 from todoku.catalog.csv_table import CODE as SKU
 from todoku.catalog.models import Product
+from todoku.console.editable import EditableAdmin
 
 
 @admin.register(Product)
-class ProductAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
+class ProductAdmin(EditableAdmin):
     """Products: prices, names and on sale can be changed in the list or on the product's page."""
 
     change_form_before_template = "console/count_in.html"

@@ -1,30 +1,102 @@
-"""Every act of an operator is written down: who, when, on what, and what came of it."""
+"""Every act of an operator is written down: who, in which role, when, from where, on what, and what came of it.
+
+What is written goes into the audit log (``todoku.audit``), in the act's own transaction: an act that cannot be
+written down is not done.
+"""
 
 from __future__ import annotations
 
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+
+from todoku.audit.models import Entry
+from todoku.audit.write import write
+from todoku.console import roles, where
+
+#: Somebody who looks at the same order again within this time is written down once.
+LOOKS_ONCE_IN = timedelta(hours=1)
 
 
-def write_down(request: HttpRequest, thing: Model, what: str) -> None:
-    """Write down what the operator has just done; call it in the act's own transaction."""
+def write_down(
+    request: HttpRequest,
+    thing: Model | None,
+    what: str,
+    *,
+    act: str = "changed",
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    reason: str = "",
+    orders: Iterable[str] = (),
+) -> None:
+    """Write down what the operator has just done; call it in the act's own transaction.
+
+    ``act`` is a key of ``labels.ACTS``, by which the log can be filtered. ``before`` and ``after`` are the facts that
+    changed. ``orders`` are the numbers of the orders that were touched, when ``thing`` does not lead to them itself.
+    No secret and no card belongs in here, and personal data only masked (``masking.masked``).
+    """
+    assert connection.in_atomic_block, "an act and its line in the audit log belong in one transaction"
     assert request.user.pk is not None
-    LogEntry.objects.create(
+    write(
+        who=request.user.get_username(),
+        user=request.user,
+        role=roles.role_of(request.user),
+        ip=where.ip(request),
+        act=act,
+        what=what,
+        thing=thing,
+        orders=list(orders) or orders_of(thing),
+        before=before,
+        after=after,
+        reason=reason,
+    )
+
+
+def looked_at(request: HttpRequest, thing: Model | None, orders: Iterable[str] = (), *, what: str = "") -> None:
+    """Write down that the operator was shown personal data: of this thing's order, or of these orders.
+
+    Call it only when the operator may see personal data (``masking.may_see_any``). The same orders are written down
+    once an hour for one person.
+    """
+    assert request.user.pk is not None
+    touched = list(orders) or orders_of(thing)
+    known = Entry.objects.filter(
         user_id=request.user.pk,
-        content_type=ContentType.objects.get_for_model(thing),
-        object_id=str(thing.pk),
-        object_repr=str(thing)[:200],
-        action_flag=CHANGE,
-        change_message=what,
+        act="looked",
+        at__gt=timezone.now() - LOOKS_ONCE_IN,
+        kind=thing._meta.label_lower if thing is not None else "",
+        object_id=str(thing.pk) if thing is not None else "",
+        **({} if thing is not None else {"orders": touched}),
     )
+    if (touched or thing is not None) and not known.exists():
+        write(
+            who=request.user.get_username(),
+            user=request.user,
+            role=roles.role_of(request.user),
+            ip=where.ip(request),
+            act="looked",
+            what=what,
+            thing=thing,
+            orders=touched,
+        )
 
 
-def acts_on(thing: Model, most: int = 20) -> QuerySet[LogEntry]:
-    """What operators have done to this thing, the newest first."""
+def acts_on(thing: Model, most: int = 20) -> QuerySet[Entry]:
+    """What operators have done to this thing, the newest first; that somebody looked at it is not an act."""
     return (
-        LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(thing), object_id=str(thing.pk))
-        .select_related("user")
-        .order_by("-action_time")[:most]
+        Entry.objects.filter(kind=thing._meta.label_lower, object_id=str(thing.pk))
+        .exclude(act="looked")
+        .order_by("-id")[:most]
     )
+
+
+def orders_of(thing: Model | None) -> list[str]:
+    """The number of the order that the thing is or belongs to."""
+    order = thing if thing is not None and thing._meta.label == "order.Order" else getattr(thing, "order", None)
+    number = getattr(order, "number", None)
+    return [number] if isinstance(number, str) else []

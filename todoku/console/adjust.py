@@ -72,5 +72,5 @@ def adjust(request: HttpRequest, level: Level, *, delta: int, why: str, after: i
             raise Overtaken(last)
         move({level.product_id: delta}, who=request.user.get_username(), why=why)
         acts.write_down(
-            request, level, _("Stock adjusted by %(delta)s: %(why)s") % {"delta": f"{delta:+,}", "why": why}
+            request, level, _("Stock adjusted by %(delta)s") % {"delta": f"{delta:+,}"}, act="adjusted", reason=why
         )

@@ -6,7 +6,6 @@ from typing import Any
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
@@ -61,53 +60,6 @@ class GroupAdmin(OwnersOnly, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc
 
     filter_horizontal = ()
     actions = None
-
-
-@admin.register(LogEntry)
-class LogEntryAdmin(ReadOnlyAdmin):
-    """What operators have done, the newest first; nobody can change or delete it here."""
-
-    list_display = ("when", "user", "thing_done_to", "what")
-    list_select_related = ("user", "content_type")
-    ordering = ("-action_time", "-id")
-    search_fields = ("=user__username", "object_repr")
-    search_help_text = gettext_lazy("User or thing")
-    detail_select_related = ("user", "content_type")
-
-    @display(description=gettext_lazy("at"), ordering="action_time")
-    def when(self, entry: LogEntry) -> str:
-        """When it was done."""
-        return jst_seconds(entry.action_time)
-
-    @display(description=gettext_lazy("to"))
-    def thing_done_to(self, entry: LogEntry) -> str:
-        """What it was done to."""
-        return f"{entry.content_type.name if entry.content_type else ''} {entry.object_repr}".strip()
-
-    @display(description=gettext_lazy("what"))
-    def what(self, entry: LogEntry) -> str:
-        """What was done."""
-        return str(entry.get_change_message()) or str(entry.get_action_flag_display())
-
-    def title(self, thing: LogEntry) -> str:
-        """The heading: what was done."""
-        return self.what(thing)[:80]
-
-    def page(self, request: HttpRequest, thing: LogEntry) -> Page:
-        """One act."""
-        return Page(
-            cards=[
-                Card(
-                    _("What was done"),
-                    [
-                        Fact(_("At"), jst_seconds(thing.action_time)),
-                        Fact(_("Who"), thing.user.get_username()),
-                        Fact(_("To"), self.thing_done_to(thing)),
-                        Fact(_("What"), self.what(thing)),
-                    ],
-                )
-            ]
-        )
 
 
 class LoginAdmin(ReadOnlyAdmin):

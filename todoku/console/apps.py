@@ -6,10 +6,12 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.contrib.admin import apps as admin_apps
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 #: What an operator calls each part of the shop; it stands in the console's headings.
 ROOMS: dict[str, Any] = {
+    "audit": _("Audit log"),
     "auth": _("People"),
     "axes": _("Logins"),
     "cart": _("Carts"),
@@ -38,6 +40,15 @@ class ConsoleConfig(AppConfig):
         """Give the shop's parts the names that an operator reads."""
         for label, name in ROOMS.items():
             apps.get_app_config(label).verbose_name = name
+        # Django makes an app's permissions after its tables; when the last app has its own, all are there.
+        last = [config for config in apps.get_app_configs() if config.models_module is not None][-1]
+        post_migrate.connect(_renew_roles, sender=last)
+
+
+def _renew_roles(**_: Any) -> None:
+    from todoku.console import roles
+
+    roles.renew()
 
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from todoku.console import acts
+from todoku.console.masking import masked
 from todoku.engines.models import Execution, State
 from todoku.notify.models import Mail
 from todoku.notify.steps import KIND
@@ -57,8 +58,10 @@ def correct(request: HttpRequest, order: Order, *, email: str, seen: str) -> Cam
         acts.write_down(
             request,
             held,
-            _("Mail address corrected from %(before)s to %(after)s")
-            % {"before": masked(before), "after": masked(email)},
+            _("Mail address corrected"),
+            act="corrected",
+            before={"mail": masked("mail", before)},
+            after={"mail": masked("mail", email)},
         )
     return Came.CORRECTED
 
@@ -68,12 +71,6 @@ def is_sent(order: Order) -> bool:
     if order.status == Status.COMPLETE:
         return True
     return Mail.objects.filter(order=order, kind=KIND, sent_at__isnull=False).exists()
-
-
-def masked(address: str) -> str:
-    """Write an address so that who knows it recognizes it, and nobody else learns it: h***@example.jp."""
-    name, _at, domain = address.rpartition("@")
-    return f"{name[:1]}***@{domain}"
 
 
 def tell(request: HttpRequest, came: Came) -> None:

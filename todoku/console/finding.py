@@ -42,7 +42,7 @@ def close(request: HttpRequest, case: Case, *, why: str) -> bool:
             closed_at=timezone.now(), closed_by=request.user.get_username()
         )
         if closed:
-            acts.write_down(request, case, _("Finding closed: %(why)s") % {"why": why})
+            acts.write_down(request, case, _("Finding closed"), act="closed", reason=why)
     return bool(closed)
 
 

@@ -37,6 +37,32 @@ KNOCKS: dict[str, Any] = {
     "reconciliation": gettext_lazy("reconciliation"),
 }
 
+#: The kinds of act in the audit log.
+ACTS: dict[str, Any] = {
+    "added": gettext_lazy("added"),
+    "changed": gettext_lazy("changed"),
+    "deleted": gettext_lazy("deleted"),
+    "resumed": gettext_lazy("resumed"),
+    "closed": gettext_lazy("closed a finding"),
+    "corrected": gettext_lazy("corrected an order"),
+    "shipped": gettext_lazy("shipped"),
+    "adjusted": gettext_lazy("adjusted stock"),
+    "refunded": gettext_lazy("refunded"),
+    "exported": gettext_lazy("exported"),
+    "looked": gettext_lazy("looked at customers' data"),
+    "login": gettext_lazy("logged in"),
+    "login_failed": gettext_lazy("failed to log in"),
+    "locked_out": gettext_lazy("locked out"),
+    "logout": gettext_lazy("logged out"),
+    "password": gettext_lazy("changed a password"),
+    "second_factor": gettext_lazy("changed the second factor"),
+    "invited": gettext_lazy("invited somebody"),
+    "role": gettext_lazy("gave a role"),
+    "deactivated": gettext_lazy("deactivated somebody"),
+    "activated": gettext_lazy("let somebody in again"),
+    "sessions_ended": gettext_lazy("ended sessions"),
+}
+
 #: The colours of every status that the console shows, in unfold's words.
 COLOURS: dict[str, str] = {
     "placed": "info",
@@ -74,6 +100,11 @@ def state(name: str) -> str:
 def knock(name: str) -> str:
     """What asked for a play, in the operator's language."""
     return str(KNOCKS.get(name, name))
+
+
+def act(key: str) -> str:
+    """The kind of act, in the operator's language."""
+    return str(ACTS.get(key, key))
 
 
 def reason(code: str, step: str, why: str = "") -> str:

@@ -36,7 +36,7 @@ def resume(request: HttpRequest, execution: Execution) -> Pressed:
         play = engine.resume(execution, who=request.user.get_username())
         if play is None:
             return Pressed(None, won=False)
-        acts.write_down(request, execution, _("Resumed as %(play)s") % {"play": play.name})
+        acts.write_down(request, execution, _("Resumed as %(play)s") % {"play": play.name}, act="resumed")
         return Pressed(play, won=True)
 
 

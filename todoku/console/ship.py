@@ -63,6 +63,7 @@ def ship(request: HttpRequest, delivery: Delivery, *, carrier: str, tracking_num
             request,
             delivery,
             _("Shipped with %(carrier)s, %(number)s") % {"carrier": carrier_name(carrier), "number": tracking_number},
+            act="shipped",
         )
     return True
 

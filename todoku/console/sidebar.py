@@ -61,7 +61,7 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
             (_("Roles"), "group", "auth", "group"),
             (_("Logins"), "login", "axes", "accesslog"),
             (_("Failed logins"), "lock", "axes", "accessattempt"),
-            (_("What was done"), "history", "admin", "logentry"),
+            (_("Audit log"), "history", "audit", "entry"),
         ],
     ),
 ]

@@ -69,6 +69,10 @@ class Order(Details):
         verbose_name = _("order")
         verbose_name_plural = _("orders")
         ordering = ["-id"]
+        permissions = [
+            ("view_personal_data", "See customers' names, addresses, phone numbers and mail addresses"),
+            ("view_parcel_data", "See what stands on a parcel: name, address and phone number"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["cart", "cart_version"], name="one_order_per_cart_version"),
             # Two tabs cannot have two orders of one cart in payment at the same time.

@@ -10,15 +10,15 @@ from django.core.validators import MaxValueValidator, RegexValidator
 from django.db.models import Field
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from todoku.console.editable import EditableAdmin
 from todoku.quote import messages, rules
 from todoku.quote.csv_import import GREATEST_FEE
 from todoku.quote.models import RemoteIsland, ShippingFee, ShippingRule, TaxRate
 
 
-class _FeeAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
+class _FeeAdmin(EditableAdmin):
     """Whatever costs a shopper yen is asked for within bounds, as the import does."""
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
@@ -30,7 +30,7 @@ class _FeeAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
 
 @admin.register(TaxRate)
-class TaxRateAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
+class TaxRateAdmin(EditableAdmin):
     """Tax rates, each from a day on; the law changes them, so old ones stay."""
 
     list_display = ("tax_class", "percent", "starts_on")
@@ -87,7 +87,7 @@ class RemoteIslandAdmin(_FeeAdmin):
 
 
 @admin.register(ShippingRule)
-class ShippingRuleAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
+class ShippingRuleAdmin(EditableAdmin):
     """The one row of shipping policy."""
 
     list_display = ("__str__", "free_above")
