@@ -6,11 +6,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
 from django.db import connections, transaction
 
 from tests.console import desk
 from todoku.console import roles
+from todoku.console.editable import WrittenDown
+from todoku.console.readonly import ReadOnlyAdmin
 
 
 def codenames(key: str) -> set[str]:
@@ -112,3 +115,8 @@ def test_two_owners_who_demote_each_other_at_once_leave_one(
         demoted = list(pool.map(demote, people))
     assert roles.owners().count() == (1 if guarded else 0)
     assert sum(demoted) == (1 if guarded else 2)
+
+
+def test_whatever_can_be_edited_in_the_console_goes_into_the_audit_log() -> None:
+    for model, found in admin.site._registry.items():
+        assert isinstance(found, ReadOnlyAdmin | WrittenDown), f"{model._meta.label} wants EditableAdmin"

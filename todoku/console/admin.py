@@ -17,6 +17,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from todoku.console.editable import WrittenDown
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display
 from todoku.console.templatetags.console import jst_seconds
 
@@ -42,7 +43,7 @@ class OwnersOnly:
 
 
 @admin.register(User)
-class UserAdmin(OwnersOnly, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # unfold has no types
+class UserAdmin(OwnersOnly, WrittenDown, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # unfold has no types
     """The operators."""
 
     form = UserChangeForm
@@ -55,7 +56,7 @@ class UserAdmin(OwnersOnly, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,t
 
 
 @admin.register(Group)
-class GroupAdmin(OwnersOnly, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold has no types
+class GroupAdmin(OwnersOnly, WrittenDown, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """Roles: what their holders may see and do."""
 
     filter_horizontal = ()
