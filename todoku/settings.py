@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from todoku import database
 from todoku.console.look import UNFOLD as UNFOLD
+from todoku.engines import machines
 from todoku.gateways import keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -294,8 +295,17 @@ OPERATOR_EMAILS = [
 ]
 
 # Engine -------------------------------------------------------------------------------------------------------
+_ENGINES = {
+    "embedded": "todoku.engines.embedded.Embedded",
+    "step-functions": "todoku.engines.step_functions.StepFunctions",
+}
+_engine = os.environ.get("TODOKU_ENGINE", "").strip() or "embedded"
+if _engine not in _ENGINES:
+    raise ImproperlyConfigured(f"TODOKU_ENGINE must be embedded or step-functions, not {_engine!r}.")
 #: The engine's class: a dotted path (engines/engine.py is the port).
-ENGINE = "todoku.engines.embedded.Embedded"
+ENGINE = _ENGINES[_engine]
+#: On AWS: each flow's state machine, by the flow's name.
+STATE_MACHINES = machines.read(os.environ.get("TODOKU_STATE_MACHINES", ""), needed=_engine == "step-functions")
 #: Plays under way at once in one worker; each waits for Stripe most of its time.
 WORKER_CONCURRENCY = int(os.environ.get("TODOKU_WORKER_CONCURRENCY", "160"))
 #: A worker that has not given a sign of life for so long is taken for dead (seconds).

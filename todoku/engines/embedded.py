@@ -39,6 +39,10 @@ class Embedded(plays.Engine):
         """Enqueue the play, in the transaction that has made its row."""
         queue.defer_play(execution, after=None)
 
+    def look_after(self) -> None:
+        """Give a play that has lost its job another."""
+        restart_lost()
+
     def hasten(self, order_id: int) -> None:
         """Have the play that waits for its next try done now."""
         queue.hasten(order_id)

@@ -32,6 +32,10 @@ class Engine(Protocol):
         """Play on after a failure, for the named operator. None when there is nothing to resume."""
         ...
 
+    def look_after(self) -> None:
+        """Set right what was left behind; every worker asks for it every few seconds."""
+        ...
+
 
 def engine() -> Engine:
     """The engine that the settings name."""

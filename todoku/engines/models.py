@@ -46,6 +46,8 @@ class Execution(models.Model):
     position = models.CharField(_("position"), max_length=80, blank=True)
     data = models.JSONField(default=dict)
     retries = models.JSONField(default=dict)
+    #: Where it runs, on an engine that is not ours; empty until it has been sent there.
+    arn = models.CharField(_("address at AWS"), max_length=512, blank=True, db_default="", default="")
     #: Who or what asked for this play: press, webhook, return, poller, resume.
     knock = models.CharField(_("asked by"), max_length=32)
     who = models.CharField(_("operator"), max_length=150, blank=True)
@@ -66,7 +68,10 @@ class Execution(models.Model):
                 fields=["order", "flow"], condition=models.Q(status="RUNNING"), name="one_play_at_a_time"
             ),
         ]
-        indexes = [models.Index(fields=["status", "-id"], name="execution_by_status")]
+        indexes = [
+            models.Index(fields=["status", "-id"], name="execution_by_status"),
+            models.Index(fields=["arn"], condition=models.Q(status="RUNNING"), name="execution_by_arn"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -38,6 +38,9 @@ class Engine:
     def hasten(self, order_id: int) -> None:
         """Have a play that waits for its next try go on now, if the engine can."""
 
+    def look_after(self) -> None:
+        """Set right what two misfortunes at once may have left behind; every worker asks for it every few seconds."""
+
     def play(self, flow: str, order: Order, *, knock: str, who: str = "") -> Execution | None:
         """Start a play in the caller's transaction; see the port."""
         if knock not in ("press", "resume") and not worth_playing(order, knock):

@@ -93,6 +93,13 @@ def withdraw(case_ids: Iterable[int]) -> int:
     )
 
 
+def open_about(code: str, about: str) -> list[int]:
+    """The ids of the open findings of a kind about a thing."""
+    return list(
+        Case.objects.filter(code=code, about=about, closed_at=None, execution=None).values_list("pk", flat=True)
+    )
+
+
 #: Findings of one kind ring at most this often; those that come meanwhile share the next mail.
 STORM_PAUSE = timedelta(minutes=1)
 #: How many findings one mail names one by one.

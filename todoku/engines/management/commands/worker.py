@@ -21,7 +21,7 @@ from procrastinate.signals import on_stop
 from procrastinate.worker import Worker
 
 from todoku.bad_news import Unavailable
-from todoku.engines import embedded
+from todoku.engines import engine
 from todoku.engines.poller import look_again
 from todoku.engines.watch import watch
 from todoku.gateways import breaker
@@ -146,11 +146,27 @@ async def _every(seconds: float, chore: Callable[[], None]) -> None:
             log.exception("%s", (chore.__doc__ or chore.__name__).rstrip("."))
 
 
+def once() -> list[str]:
+    """Do every chore once, and every job that is due, and return what failed.
+
+    For a machine that is not always there (AWS Lambda): somebody calls it every minute.
+    """
+    failed = []
+    for chore in (_look_once, _watch_once, _post_once):
+        try:
+            chore()
+        except Exception as error:
+            log.warning("%s: %s", (chore.__doc__ or chore.__name__).rstrip("."), type(error).__name__)
+            failed.append(chore.__name__.strip("_"))
+    asyncio.run(work(concurrency=4, wait=False, signals=False))
+    return failed
+
+
 def _look_once() -> None:
     """Look at the orders that wait."""
     try:
         look_again()
-        embedded.restart_lost()
+        engine.engine().look_after()
     finally:
         connections.close_all()
 

@@ -1,0 +1,100 @@
+"""The shop's doors on AWS Lambda: a function that performs any step, and those that settle, do the rounds, serve pages.
+
+Each handler is named in the CDK app (deploy/aws). Settings come from the environment, secrets from AWS Secrets
+Manager, read once when the function starts and never written anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+Event = Mapping[str, Any]
+
+
+def step(event: Event, _context: object) -> dict[str, Any]:
+    """Perform the step that a state's Parameters name, and return its outcome.
+
+    Raises what the flow knows by name: ``Unavailable``, ``NeedsOperator``, or the class of what went wrong.
+    """
+    _open()
+    from todoku.engines.performing import perform
+
+    return perform(event)
+
+
+def ended(event: Event, _context: object) -> dict[str, Any]:
+    """Hear from EventBridge that an execution has ended: ask AWS how, write it down, and ring if a person is needed."""
+    _open()
+    from todoku.engines import step_functions
+    from todoku.engines.management.commands.worker import once
+
+    settled = step_functions.settle(str(event["detail"]["executionArn"]))
+    if settled and event["detail"].get("status") != "SUCCEEDED":
+        once()
+    return {"settled": settled}
+
+
+def rounds(_event: Event, _context: object) -> dict[str, Any]:
+    """Do once what a worker does every few seconds: looks, mails, bells, catch-up, reconciliation."""
+    _open()
+    from todoku.engines.management.commands.worker import once
+
+    return {"failed": once()}
+
+
+def web(event: Event, context: object) -> Any:
+    """Serve a page behind AWS's HTTP API."""
+    _open()
+    return _wsgi()(event, context)
+
+
+def prepare(_event: Event, _context: object) -> dict[str, Any]:
+    """Bring the database's tables up to date; called once for each deployment, before traffic moves."""
+    _open()
+    from django.core.management import call_command
+
+    call_command("migrate", interactive=False, verbosity=0)
+    return {"prepared": True}
+
+
+_doors: dict[str, Callable[..., Any]] = {}
+
+
+def _wsgi() -> Callable[..., Any]:
+    if "web" not in _doors:
+        from apig_wsgi import make_lambda_handler
+        from django.core.wsgi import get_wsgi_application
+
+        _doors["web"] = make_lambda_handler(get_wsgi_application(), binary_support=True)
+    return _doors["web"]
+
+
+def _open() -> None:
+    """Read the secrets and set Django up, once for each function instance."""
+    from django.apps import apps
+
+    if apps.ready:
+        return
+    for name in filter(None, os.environ.get("TODOKU_SECRETS", "").split(",")):
+        for key, value in _secret(name.strip()).items():
+            os.environ.setdefault(key, value)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "todoku.settings")
+    import django
+
+    django.setup()
+
+
+def _secret(name: str) -> dict[str, str]:
+    """Read a secret as settings; one that a database keeps (host, username, password) becomes DATABASE_URL."""
+    from todoku.engines import aws
+
+    held = json.loads(aws.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
+    if {"host", "username", "password"} <= held.keys():
+        user, password = quote(str(held["username"]), safe=""), quote(str(held["password"]), safe="")
+        place = f"{held['host']}:{held.get('port', 5432)}/{held.get('dbname', 'todoku')}"
+        return {"DATABASE_URL": f"postgresql://{user}:{password}@{place}?sslmode=require"}
+    return {str(key): str(value) for key, value in held.items()}
