@@ -27,6 +27,7 @@ def main() -> int:
     import django
 
     django.setup()
+    _engine()
     with _alone():
         _migrate()
         _translate()
@@ -48,6 +49,16 @@ def _alone() -> Iterator[None]:
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
         yield
+
+
+def _engine() -> None:
+    """Refuse to open a shop whose engine would not take its orders."""
+    from django.conf import settings
+
+    if settings.ENGINE.endswith(".StepFunctions"):
+        from todoku.engines import step_functions
+
+        step_functions.check()
 
 
 def _migrate() -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -220,6 +221,38 @@ def machine_of(flow: str) -> str:
     """The ARN of the state machine that plays a flow."""
     machines: dict[str, str] = settings.STATE_MACHINES
     return machines[flow]
+
+
+def check() -> None:
+    """Make sure, before a shop opens, that AWS would take its orders: every flow's machine is there and plays our file.
+
+    Raises ImproperlyConfigured with what to do.
+    """
+    for flow in registry.names():
+        if flow not in settings.STATE_MACHINES:
+            raise ImproperlyConfigured(f"TODOKU_STATE_MACHINES names no state machine for the flow {flow}.")
+        try:
+            found = aws.client("stepfunctions").describe_state_machine(stateMachineArn=machine_of(flow))
+        except (ClientError, BotoCoreError) as error:
+            raise ImproperlyConfigured(
+                f"AWS does not show the state machine of the flow {flow}: {error}. Check TODOKU_STATE_MACHINES, the "
+                "region (AWS_REGION) and that this process may call states:DescribeStateMachine and "
+                "states:StartExecution."
+            ) from error
+        if _states(found["definition"]) != _states(registry.flow(flow).text):
+            raise ImproperlyConfigured(
+                f"The state machine of the flow {flow} at AWS is another version than this shop's: deploy both "
+                "together."
+            )
+
+
+def _states(text: str) -> dict[str, Any]:
+    """A definition without its comments and without what stands for the step's function."""
+    read = json.loads(text)
+    for state in read["States"].values():
+        state.pop("Comment", None)
+        state.pop("Resource", None)
+    return {"start": read["StartAt"], "states": read["States"]}
 
 
 def _tell(error: Exception) -> None:
