@@ -16,7 +16,6 @@ from tests.console import desk
 from todoku.catalog.models import Product
 from todoku.engines.models import Execution, State
 from todoku.order.models import Order
-from todoku.stock.models import Level, Movement
 
 
 @pytest.fixture(autouse=True)
@@ -144,85 +143,6 @@ def test_a_parcel_is_shipped_once_and_it_is_known_by_whom(owner: Client, order: 
     assert delivery.carrier == "yamato"
     [entry] = desk.acts()
     assert "123456789012" in entry.what
-
-
-def test_stock_is_adjusted_by_a_difference_with_a_reason(owner: Client, crab: Product) -> None:
-    counted = Movement.objects.get()
-    link = desk.page(crab.level, "adjust")
-    form = {"delta": "-2", "why": "割れていた", "after": str(counted.pk)}
-    for wrong in ({"delta": "0"}, {"delta": "x"}, {"delta": "-11"}, {"delta": "9" * 12}, {"why": ""}, {"after": ""}):
-        assert owner.post(link, {**form, **wrong}).status_code == 422
-    assert owner.post(link, form).status_code == 302
-    assert shop.levels(crab) == (8, 0, 0)
-    movement = Movement.objects.order_by("-id")[0]
-    assert (movement.kind, movement.on_hand, movement.who, movement.why) == ("counted", -2, "owner", "割れていた")
-    assert "-2" in desk.acts().get().what
-
-
-def test_the_same_adjustment_pressed_twenty_times_at_once_counts_once_and_sales_do_not_stop_it(
-    rehearsal: object, crab: Product
-) -> None:
-    counted = Movement.objects.get()
-    link = desk.page(crab.level, "adjust")
-    sold = Movement.objects.create(product=crab, kind="sold", on_hand=0, who="checkout")
-    assert sold.pk > counted.pk
-    browsers = [desk.operator(f"operator{n}", "stock.change_level") for n in range(20)]
-    together = threading.Barrier(20)
-
-    def press(browser: Client) -> int:
-        together.wait()
-        try:
-            return browser.post(link, {"delta": "10", "why": "港から", "after": str(counted.pk)}).status_code
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(20) as pool:
-        assert list(pool.map(press, browsers)) == [302] * 20
-
-    assert shop.levels(crab) == (20, 0, 0)
-    assert desk.acts().count() == 1
-
-
-def test_a_product_that_nobody_has_counted_is_counted_in(owner: Client, crab: Product) -> None:
-    owner.cookies["todoku_language"] = "en"
-    salmon = Product.objects.create(
-        sku="SAKE",
-        name_ja="鮭",
-        name_en="Salmon",
-        price=900,
-        tax_class="reduced",
-        temperature="chilled",
-        parcel_size=60,
-    )
-    level = Level(product=salmon)
-    stock = desk.lists()["stock.Level"]
-    for where in (stock, stock + "?q=sake", "/console/", f"/console/catalog/product/{salmon.pk}/change/"):
-        assert desk.page(level) in owner.get(where).content.decode(), where
-    assert "Not counted yet" not in owner.get(stock, {"q": "KANI"}).content.decode()
-
-    link = desk.page(level, "adjust")
-    assert link in owner.get(desk.page(level)).content.decode()
-    assert owner.post(link, {"delta": "-1", "why": "x", "after": "0"}).status_code == 422
-    assert not Level.objects.filter(product=salmon).exists()
-    for _ in range(2):
-        assert owner.post(link, {"delta": "12", "why": "港から", "after": "0"}).status_code == 302
-
-    assert shop.levels(salmon) == (12, 0, 0)
-    assert desk.acts().count() == 1
-    for where in (stock, f"/console/catalog/product/{salmon.pk}/change/"):
-        shown = owner.get(where).content.decode()
-        assert "Not counted yet" not in shown and "Count it in" not in shown
-    assert owner.get("/console/stock/level/999/change/").status_code == 302
-    assert owner.post("/console/stock/level/999/adjust/").status_code == 404
-
-
-def test_a_level_that_does_not_add_up_says_so(owner: Client, crab: Product) -> None:
-    owner.cookies["todoku_language"] = "en"
-    link = desk.lists()["stock.Level"]
-    assert [level.sums for level in owner.get(link).context["cl"].result_list] == [(10, 0, 0)]
-    type(crab.level).objects.update(on_hand=9)
-    assert "no" in owner.get(link).content.decode()
-    assert "The movements come to" in owner.get(desk.page(crab.level)).content.decode()
 
 
 def test_only_an_owner_says_who_may_what(order: Order) -> None:

@@ -9,19 +9,16 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
-from todoku.catalog.models import Product
 from todoku.console import labels
 from todoku.console.readonly import address
 from todoku.console.sidebar import may_see
 from todoku.fulfilment.models import Delivery
 from todoku.notify.models import Case
 from todoku.order.models import Order, Status
-from todoku.stock.models import Level
+from todoku.stock import low
 
 #: Cases, parcels and products that the page names; there may be more behind the link.
 MOST = 10
-#: From so many on hand downwards a product is running out.
-LOW = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class OpenCase:
 
 def what_needs_a_person(request: HttpRequest) -> dict[str, Any]:
     """Gather what the front page shows, and only what this operator may see."""
-    found: dict[str, Any] = {"now": timezone.now(), "low": LOW, "most": MOST}
+    found: dict[str, Any] = {"now": timezone.now(), "most": MOST}
     if may_see(request, "notify", "case"):
         open_cases = Case.objects.filter(closed_at=None)
         found["cases"] = [
@@ -67,12 +64,6 @@ def what_needs_a_person(request: HttpRequest) -> dict[str, Any]:
         found["parcels"] = list(to_ship.select_related("order").order_by("-state", "id")[:MOST])
         found["parcel_count"] = to_ship.count() if len(found["parcels"]) == MOST else len(found["parcels"])
     if may_see(request, "stock", "level"):
-        running_out = Level.objects.filter(product__on_sale=True, on_hand__lte=LOW).select_related("product")
-        # What nobody has counted yet has no row of its own, and none to sell.
-        uncounted = Product.objects.filter(on_sale=True, level=None).order_by("id")[:MOST]
-        found["running_out"] = [
-            *(Level(product=product) for product in uncounted),
-            *running_out.order_by("on_hand", "product_id")[:MOST],
-        ][:MOST]
+        found["running_out"] = low.running_out(MOST)
     found["all_is_well"] = not (found.get("cases") or found.get("unfinished"))
     return found

@@ -121,6 +121,7 @@ def reason(code: str, step: str, why: str = "") -> str:
         ),
         "unexpected_status": _("Stripe gave an answer that the shop does not know. Look at the payment at Stripe."),
         "unknown_step": _("The play was started by another version of the shop. Bring that version back, or resume."),
+        "low_stock": _("A product is running out. Order more of it, or count the shelf."),
         "mail_not_taken": _("A mail could not be delivered. Tell the customer in another way."),
         "stripe_key_refused": _("Stripe does not accept the shop's key. Correct the key, then press Resume."),
         "Unavailable": {

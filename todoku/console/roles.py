@@ -34,7 +34,8 @@ LOOKS = """
     payment.view_attempt  payment.view_intent
     quote.view_remoteisland  quote.view_shippingfee  quote.view_shippingrule  quote.view_taxrate
     reconciliation.view_run
-    stock.view_level  stock.view_movement  stock.view_reservation
+    shop.view_choice
+    stock.view_level  stock.view_movement  stock.view_reservation  stock.view_restock
     webhooks.view_stripeevent
 """
 
@@ -55,7 +56,7 @@ SENDS = """
     order.view_parcel_data
     fulfilment.view_delivery  fulfilment.change_delivery
     catalog.view_product
-    stock.view_level  stock.view_movement  stock.change_level
+    stock.view_level  stock.view_movement  stock.view_restock  stock.change_level
 """
 
 

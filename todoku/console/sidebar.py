@@ -30,6 +30,7 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
             (_("Stock"), "inventory_2", "stock", "level"),
             (_("Movements"), "swap_vert", "stock", "movement"),
             (_("Holds"), "front_hand", "stock", "reservation"),
+            (_("Restock files"), "upload_file", "stock", "restock"),
         ],
     ),
     (

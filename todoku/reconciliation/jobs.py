@@ -9,6 +9,7 @@ from __future__ import annotations
 from procrastinate.contrib.django import app
 
 from todoku.database import let_go
+from todoku.notify import low_stock
 from todoku.reconciliation import run as reconciliation
 from todoku.reconciliation.models import Run
 from todoku.reconciliation.queue import QUEUE
@@ -18,8 +19,9 @@ from todoku.reconciliation.queue import RUN as BY_HAND
 @app.periodic(cron="*/5 * * * *")
 @app.task(name="todoku.reconcile_window", queue=QUEUE, lock=QUEUE, queueing_lock="reconcile-window")
 def reconcile_window(timestamp: int) -> None:
-    """Reconcile the last hours."""
+    """Reconcile the last hours, and look what is running out."""
     try:
+        low_stock.look()
         reconciliation.reconcile_window()
     finally:
         let_go()

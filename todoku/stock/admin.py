@@ -2,45 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, Q, Sum
+from django.db.models import F, Model, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.paginator import InfinitePaginator
 
 from todoku.catalog.models import Product
-from todoku.console import labels
-from todoku.console.adjust import AdjustForm, Overtaken, adjust, last_adjustment
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
+from todoku.console import labels, shelf
+from todoku.console.adjust import (
+    AdjustForm,
+    CountedAlready,
+    CountForm,
+    Overtaken,
+    WarnForm,
+    adjust,
+    fresh,
+    in_words,
+    shown_again,
+    warn,
+)
+from todoku.console.movements import MovementAdmin, ReservationAdmin
+from todoku.console.readonly import Page, ReadOnlyAdmin, address, display
+from todoku.console.restock import RestockAdmin
 from todoku.console.templatetags.console import jst
-from todoku.stock.models import Level, Movement, Reservation
-
-Sums = tuple[int, int, int]
+from todoku.shop import chosen
+from todoku.stock import low, proof
+from todoku.stock.count import NotEnough
+from todoku.stock.models import Level, Movement, Reason, Reservation, Restock
 
 #: So many products that nobody has counted are named above the list.
 MOST_UNCOUNTED = 30
 
-
-def moved(products: Iterable[int]) -> dict[int, Sums]:
-    """What each product's movements come to: on hand, reserved, sold. One query."""
-    sums = (
-        Movement.objects.filter(product__in=list(products))
-        .order_by()
-        .values_list("product_id")
-        .annotate(Sum("on_hand"), Sum("reserved"), Sum("sold"))
-    )
-    return {product: (on_hand, reserved, sold) for product, on_hand, reserved, sold in sums}
+admin.site.register(Movement, MovementAdmin)
+admin.site.register(Reservation, ReservationAdmin)
+admin.site.register(Restock, RestockAdmin)
 
 
-def adds_up(level: Level, sums: Sums | None) -> bool:
-    """Say whether the level is what its movements come to."""
-    return (level.on_hand, level.reserved, level.sold) == (sums or (0, 0, 0))
+class RunningOut(admin.SimpleListFilter):
+    """Products that are running out."""
+
+    title = gettext_lazy("running out")
+    parameter_name = "low"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Only those that are."""
+        return [("yes", _("running out"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Level]) -> QuerySet[Level]:
+        """Only the levels at or under their number."""
+        if self.value() != "yes":
+            return queryset
+        return queryset.filter(product__on_sale=True, on_hand__lte=Coalesce(F("low_at"), chosen.now().low_stock))
 
 
 @admin.register(Level)
@@ -48,10 +69,11 @@ class LevelAdmin(ReadOnlyAdmin):
     """How many of each product there are, beside what their movements come to."""
 
     detail_template = "console/level.html"
-    list_before_template = "console/uncounted.html"
+    list_before_template = "console/levels.html"
     detail_select_related = ("product",)
-    list_display = ("product_name", "sku", "on_hand", "reserved", "sold", "proof")
+    list_display = ("product_name", "sku", "on_hand_now", "reserved", "sold", "warns_from", "proof")
     list_select_related = ("product",)
+    list_filter = (RunningOut,)
     ordering = ("product__position", "product_id")
     search_fields = ("product__sku", "product__name_ja", "product__name_en")
     search_help_text = gettext_lazy("SKU or name")
@@ -61,9 +83,15 @@ class LevelAdmin(ReadOnlyAdmin):
         return bool(request.user.has_perm("stock.change_level"))
 
     def get_urls(self) -> list[URLPattern]:
-        """The one act on a level."""
+        """The acts on a level."""
+        acts: list[tuple[str, Callable[..., HttpResponse]]] = [
+            ("adjust", self.adjust_view), ("count", self.count_view), ("warn", self.warn_view),
+        ]  # fmt: skip
         return [
-            path("<int:pk>/adjust/", self.admin_site.admin_view(self.adjust_view), name="stock_level_adjust"),
+            *(
+                path(f"<int:pk>/{act}/", self.admin_site.admin_view(view), name=f"stock_level_{act}")
+                for act, view in acts
+            ),
             *super().get_urls(),
         ]
 
@@ -76,17 +104,19 @@ class LevelAdmin(ReadOnlyAdmin):
         return level
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Name the products that nobody has counted yet above the list."""
+        """Above the list: the proof of the whole shop, and the products that nobody has counted yet."""
         sought = request.GET.get("q", "").replace("\x00", "").strip()[:200]
         uncounted = Product.objects.filter(
             Q(sku__icontains=sought) | Q(name_ja__icontains=sought) | Q(name_en__icontains=sought), level=None
         ).order_by("position", "id")[: MOST_UNCOUNTED + 1]
         named = list(uncounted)
+        whole = proof.of_the_shop()
         shown: HttpResponse = super().changelist_view(
             request,
             {
                 "uncounted": named[:MOST_UNCOUNTED],
                 "more_uncounted": len(named) > MOST_UNCOUNTED,
+                "proof": shelf.told(request, whole.shelves, whole.moved, whole.proven, *whole.skus),
                 **(extra_context or {}),
             },
         )
@@ -96,9 +126,9 @@ class LevelAdmin(ReadOnlyAdmin):
         """Sum up the movements of all products on the page in one query."""
         found = super().get_changelist_instance(request)
         levels: list[Any] = list(found.result_list)
-        sums = moved(level.product_id for level in levels)
+        sums = proof.of_products(level.product_id for level in levels)
         for level in levels:
-            level.sums = sums.get(level.product_id)
+            level.sums = sums.get(level.product_id, proof.Sums())
         found.result_list = levels
         return found
 
@@ -112,228 +142,147 @@ class LevelAdmin(ReadOnlyAdmin):
         """The product's SKU."""
         return level.product.sku
 
+    @display(description=gettext_lazy("on hand"), ordering="on_hand", label=labels.COLOURS)
+    def on_hand_now(self, level: Level) -> tuple[str, str]:
+        """How many are free to sell, in colour where they are running out."""
+        state = "no" if not level.on_hand else "paid" if low.is_low(level) else ""
+        return state, f"{level.on_hand:,}"
+
+    @display(description=gettext_lazy("warns from"), ordering="low_at")
+    def warns_from(self, level: Level) -> str:
+        """From how many downwards it is running out."""
+        return f"{low.threshold(level):,}"
+
     @display(description=gettext_lazy("adds up"), label=labels.COLOURS)
     def proof(self, level: Any) -> tuple[str, str]:
         """Whether the movements come to these numbers."""
-        return ("yes", _("yes")) if adds_up(level, level.sums) else ("no", _("no"))
+        return ("yes", _("✓ adds up")) if level.sums.proves(level) else ("no", _("✗ does not"))
 
     def title(self, thing: Level) -> str:
         """The heading: the product's name."""
         return f"{thing.product.name} ({thing.product.sku})"
 
     def page(self, request: HttpRequest, thing: Level) -> Page:
-        """One product's stock, its proof, its last movements, and the form to adjust it."""
-        level = thing
-        sums = moved([level.product_id]).get(level.product_id)
-        proven = adds_up(level, sums)
-        last = last_adjustment(level.product_id)
-        movements = Movement.objects.filter(product_id=level.product_id).select_related("order").order_by("-id")[:50]
+        """One product's stock, its proof, its last movements, and the forms to adjust it."""
         may = self.has_change_permission(request)
         return Page(
-            cards=[
-                Card(
-                    _("Stock"),
-                    [
-                        Fact(_("On hand"), f"{level.on_hand:,}", number=True),
-                        Fact(_("Held for orders"), f"{level.reserved:,}", number=True),
-                        Fact(_("Sold"), f"{level.sold:,}", number=True),
-                        Fact(_("Adds up"), _("yes") if proven else _("no"), state="yes" if proven else "no"),
-                        *(
-                            [
-                                Fact(
-                                    _("The movements come to"),
-                                    " / ".join(f"{number:,}" for number in sums or (0, 0, 0)),
-                                    number=True,
-                                )
-                            ]
-                            if not proven
-                            else []
-                        ),
-                        Fact(_("Product"), level.product.sku, link(request, "catalog", "product", level.product_id)),
-                    ],
-                )
-            ],
-            tables=[
-                Table(
-                    _("Last movements"),
-                    [
-                        (
-                            Fact(_("At"), jst(movement.at)),
-                            Fact(_("Kind"), movement.get_kind_display(), state=movement.kind),
-                            Fact(_("On hand"), f"{movement.on_hand:+,}", number=True),
-                            Fact(_("Held for orders"), f"{movement.reserved:+,}", number=True),
-                            Fact(_("Sold"), f"{movement.sold:+,}", number=True),
-                            Fact(_("Who"), movement.who or "–"),
-                            Fact(
-                                _("Why"),
-                                movement.order.number if movement.order else movement.why or "–",
-                                link(request, "order", "order", movement.order_id),
-                            ),
-                        )
-                        for movement in movements
-                    ],
-                    _("Nothing has moved yet."),
-                )
-            ],
+            cards=[shelf.stock_card(request, thing)],
+            tables=[shelf.movements(request, thing)],
             more={
-                "form": AdjustForm(initial={"after": last.pk if last else 0}) if may else None,
-                "adjust_link": address(level, "adjust"),
+                "proof": shelf.proven(request, thing),
+                "form": AdjustForm(initial=fresh(thing)) if may else None,
+                "count_form": CountForm(initial=fresh(thing)) if may else None,
+                "warn_form": WarnForm(initial={"low_at": thing.low_at}) if may else None,
+                "shop_low": chosen.now().low_stock,
+                "adjust_link": address(thing, "adjust"),
+                "count_link": address(thing, "count"),
+                "warn_link": address(thing, "warn"),
             },
         )
 
-    def adjust_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Adjust the stock by a difference. A GET shows the product's page; only a POST acts."""
+    def _level(self, request: HttpRequest, pk: int) -> Level:
         if not self.has_change_permission(request):
             raise PermissionDenied
         level = self.find(request, str(pk))
         if level is None:
             raise Http404
+        return level
+
+    def adjust_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Adjust the stock by a difference. A GET shows the product's page; only a POST acts."""
+        level = self._level(request, pk)
         if request.method != "POST":
             return HttpResponseRedirect(address(level))
         form = AdjustForm(request.POST)
-        if form.is_valid():
-            try:
-                adjust(request, level, **form.cleaned_data)
-            except Overtaken as overtaken:
-                movement = overtaken.movement
-                messages.warning(
-                    request,
-                    _(
-                        "Nothing was changed: %(who)s adjusted this product by %(delta)s at %(when)s (%(why)s). "
-                        "If yours is another one, please enter it again."
-                    )
-                    % {
-                        "who": movement.who or "–",
-                        "delta": f"{movement.on_hand:+,}",
-                        "when": jst(movement.at),
-                        "why": movement.why or "–",
-                    },
+        if not form.is_valid():
+            return self.show(request, level, status=422, form=form)
+        return self._adjust(request, level, form, "delta", **form.cleaned_data)
+
+    def count_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take a count: first show what it comes to, then, when that is confirmed, move the stock by so much."""
+        level = self._level(request, pk)
+        if request.method != "POST":
+            return HttpResponseRedirect(address(level))
+        form = CountForm(request.POST)
+        if not form.is_valid():
+            return self.show(request, level, status=422, count_form=form)
+        told = form.cleaned_data
+        if told["delta"]:
+            # What was shown counts, also when something was sold meanwhile: it was counted before that.
+            return self._adjust(
+                request, level, form, "counted", delta=told["delta"], why=told["why"], after=told["after"],
+                token=told["token"], reason=Reason.COUNT.value,
+            )  # fmt: skip
+        return self._shown(request, level, told["counted"], told["why"], told["token"])
+
+    def _shown(self, request: HttpRequest, level: Level, counted: int, why: str, token: uuid.UUID) -> HttpResponse:
+        delta = counted - level.on_hand
+        if not delta:
+            right = _("Right: %(n)s are on hand. There is nothing to change.")
+            messages.success(request, right % {"n": f"{counted:,}"})
+            return HttpResponseRedirect(address(level))
+        ready = CountForm(initial={**fresh(level), "token": token, "counted": counted, "why": why, "delta": delta})
+        for name in ("counted", "why"):
+            ready.fields[name].widget = forms.HiddenInput()
+        comes_to = {"counted": counted, "on_hand": level.on_hand, "delta": f"{delta:+,}"}
+        return self.show(request, level, count_form=ready, comes_to=comes_to)
+
+    def _adjust(
+        self, request: HttpRequest, level: Level, form: forms.Form, field: str, *, delta: int, **more: Any
+    ) -> HttpResponse:
+        shown = "form" if field == "delta" else "count_form"
+        try:
+            now = adjust(request, level, delta=delta, **more)
+        except CountedAlready as before:
+            messages.info(
+                request,
+                _("This form was sent before, and counted once: %(delta)s at %(when)s. Nothing more was changed.")
+                % {"delta": f"{before.movement.on_hand:+,}", "when": jst(before.movement.at)},
+            )
+            return HttpResponseRedirect(address(level))
+        except Overtaken as overtaken:
+            movement = overtaken.movement
+            messages.warning(
+                request,
+                _(
+                    "Nothing was changed: %(who)s adjusted this product by %(delta)s at %(when)s (%(why)s). "
+                    "If yours is another one, please press the button again."
                 )
-                return HttpResponseRedirect(address(level))
-            except ValueError:
-                form.add_error("delta", _("Less than nothing would be left. What is held for orders is not on hand."))
-            else:
-                messages.success(
-                    request, _("The stock was adjusted by %(delta)s.") % {"delta": f"{form.cleaned_data['delta']:+,}"}
+                % {
+                    "who": movement.who or "–",
+                    "delta": f"{movement.on_hand:+,}",
+                    "when": jst(movement.at),
+                    "why": in_words(movement.reason, movement.why),
+                },
+            )
+            level = self._level(request, level.product_id)
+            again = type(form)(initial=shown_again(form, level, **({"delta": ""} if shown == "count_form" else {})))
+            return self.show(request, level, status=409, **{shown: again})
+        except NotEnough as error:
+            [(on_hand, _delta)] = error.short.values()
+            form.add_error(
+                field,
+                _(
+                    "Less than nothing would be left: only %(n)s are on hand. What is held for orders is not on hand."
                 )
-                return HttpResponseRedirect(address(level))
-        return self.show(request, level, status=422, form=form)
-
-
-@admin.register(Movement)
-class MovementAdmin(ReadOnlyAdmin):
-    """Every movement of stock, the newest first: who, why, for which order."""
-
-    list_display = ("when", "product", "reason", "on_hand_change", "held_change", "sold_change", "who", "why", "order")
-    list_select_related = ("product", "order")
-    list_filter = ("kind",)
-    search_fields = ("=product__sku", "=order__number")
-    search_help_text = gettext_lazy("SKU or order number")
-    detail_select_related = ("product", "order")
-    paginator = InfinitePaginator
-
-    @display(description=gettext_lazy("at"), ordering="id")
-    def when(self, movement: Movement) -> str:
-        """When it moved."""
-        return jst(movement.at)
-
-    @display(description=gettext_lazy("kind"), ordering="kind", label=labels.COLOURS)
-    def reason(self, movement: Movement) -> tuple[str, str]:
-        """The kind of movement."""
-        return movement.kind, movement.get_kind_display()
-
-    @display(description=gettext_lazy("on hand"))
-    def on_hand_change(self, movement: Movement) -> str:
-        """By how much what is on hand changed."""
-        return f"{movement.on_hand:+,}"
-
-    @display(description=gettext_lazy("held for orders"))
-    def held_change(self, movement: Movement) -> str:
-        """By how much what is held changed."""
-        return f"{movement.reserved:+,}"
-
-    @display(description=gettext_lazy("sold"))
-    def sold_change(self, movement: Movement) -> str:
-        """By how much what is sold changed."""
-        return f"{movement.sold:+,}"
-
-    def title(self, thing: Movement) -> str:
-        """The heading: the product and when it moved."""
-        return f"{thing.product.name} · {jst(thing.at)}"
-
-    def page(self, request: HttpRequest, thing: Movement) -> Page:
-        """One movement."""
-        return Page(
-            cards=[
-                Card(
-                    _("Movement"),
-                    [
-                        Fact(_("Product"), thing.product.name, link(request, "stock", "level", thing.product_id)),
-                        Fact(_("Kind"), thing.get_kind_display(), state=thing.kind),
-                        Fact(_("On hand"), f"{thing.on_hand:+,}", number=True),
-                        Fact(_("Held for orders"), f"{thing.reserved:+,}", number=True),
-                        Fact(_("Sold"), f"{thing.sold:+,}", number=True),
-                        Fact(
-                            _("Order"),
-                            thing.order.number if thing.order else "–",
-                            link(request, "order", "order", thing.order_id),
-                        ),
-                        Fact(_("Who"), thing.who or "–"),
-                        Fact(_("Why"), thing.why or "–"),
-                        Fact(_("At"), jst(thing.at)),
-                    ],
-                )
-            ]
+                % {"n": f"{on_hand:,}"},
+            )
+            return self.show(request, level, status=422, **{shown: form})
+        messages.success(
+            request,
+            _("The stock was adjusted by %(delta)s. %(now)s are now on hand.")
+            % {"delta": f"{delta:+,}", "now": f"{now:,}"},
         )
+        return HttpResponseRedirect(address(level))
 
-
-@admin.register(Reservation)
-class ReservationAdmin(ReadOnlyAdmin):
-    """What is held, or was held, for which order."""
-
-    list_display = ("order", "product", "quantity", "status", "held", "ended")
-    list_select_related = ("order", "product")
-    list_filter = ("state",)
-    ordering = ("-id",)
-    search_fields = ("=order__number", "=product__sku")
-    search_help_text = gettext_lazy("Order number or SKU")
-    detail_select_related = ("order", "product")
-    paginator = InfinitePaginator
-
-    @display(description=gettext_lazy("state"), ordering="state", label=labels.COLOURS)
-    def status(self, reservation: Reservation) -> tuple[str, str]:
-        """Held, returned or sold."""
-        return reservation.state, reservation.get_state_display()
-
-    @display(description=gettext_lazy("held since"), ordering="id")
-    def held(self, reservation: Reservation) -> str:
-        """Since when it was held."""
-        return jst(reservation.held_at)
-
-    @display(description=gettext_lazy("ended"))
-    def ended(self, reservation: Reservation) -> str:
-        """When it was sold or returned."""
-        return jst(reservation.ended_at)
-
-    def title(self, thing: Reservation) -> str:
-        """The heading: the order and the product."""
-        return f"{thing.order.number} · {thing.product.name}"
-
-    def page(self, request: HttpRequest, thing: Reservation) -> Page:
-        """One hold."""
-        return Page(
-            cards=[
-                Card(
-                    _("Hold"),
-                    [
-                        Fact(_("Order"), thing.order.number, link(request, "order", "order", thing.order_id)),
-                        Fact(_("Product"), thing.product.name, link(request, "stock", "level", thing.product_id)),
-                        Fact(_("Quantity"), thing.quantity, number=True),
-                        Fact(_("Attempt"), thing.attempt, number=True),
-                        Fact(_("State"), thing.get_state_display(), state=thing.state),
-                        Fact(_("Held since"), jst(thing.held_at)),
-                        Fact(_("Ended"), jst(thing.ended_at)),
-                    ],
-                )
-            ]
-        )
+    def warn_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Set the number from which the product warns. A GET shows the product's page; only a POST acts."""
+        level = self._level(request, pk)
+        if request.method != "POST":
+            return HttpResponseRedirect(address(level))
+        form = WarnForm(request.POST)
+        if not form.is_valid():
+            return self.show(request, level, status=422, warn_form=form)
+        if warn(request, level, form.cleaned_data["low_at"]):
+            messages.success(request, _("The warning is set."))
+        return HttpResponseRedirect(address(level))

@@ -18,6 +18,8 @@ class Level(models.Model):
     on_hand = models.IntegerField(_("on hand"), default=0)
     reserved = models.IntegerField(_("reserved"), default=0)
     sold = models.IntegerField(_("sold"), default=0)
+    #: From so many on hand downwards the product is running out; empty for what the shop says of all (shop/chosen.py).
+    low_at = models.PositiveIntegerField(_("warn from"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("stock level")
@@ -41,6 +43,43 @@ class Kind(models.TextChoices):
     SOLD = "sold", _("sold")
 
 
+class Reason(models.TextChoices):
+    """Why a person changed what is on hand."""
+
+    DELIVERY = "delivery", _("goods came in")
+    COUNT = "count", _("counted")
+    BROKEN = "broken", _("broken or spoiled")
+    LOST = "lost", _("missing")
+    CUSTOMER = "customer", _("back from a customer")
+    OWN_USE = "own_use", _("own use or sample")
+    SLIP = "slip", _("an earlier entry was wrong")
+    OTHER = "other", _("another reason")
+
+
+class Restock(models.Model):
+    """A file of deliveries and corrections: read and shown first, then applied as a whole, once."""
+
+    file = models.CharField(_("file"), max_length=255)
+    #: The SHA-256 of the file's bytes: the same file is not counted in twice unawares.
+    digest = models.CharField(max_length=64)
+    encoding = models.CharField(max_length=32)
+    #: What was read: a list of {"product", "sku", "delta", "reason", "why"}.
+    rows = models.JSONField()
+    who = models.CharField(_("who"), max_length=150)
+    read_at = models.DateTimeField(_("read"), auto_now_add=True)
+    applied_at = models.DateTimeField(_("applied"), null=True, blank=True)
+    applied_by = models.CharField(_("applied by"), max_length=150, blank=True)
+
+    class Meta:
+        verbose_name = _("restock file")
+        verbose_name_plural = _("restock files")
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["digest"], name="restock_by_digest")]
+
+    def __str__(self) -> str:
+        return self.file
+
+
 class Movement(models.Model):
     """One change of one product's stock: how each of the three numbers moved, for which order, by whom."""
 
@@ -53,7 +92,14 @@ class Movement(models.Model):
         "order.Order", on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("order")
     )
     who = models.CharField(_("who"), max_length=150, blank=True)
+    #: A person's reason out of a list, and their own words to it.
+    reason = models.CharField(_("reason"), max_length=16, choices=Reason.choices, blank=True, default="", db_default="")
     why = models.CharField(_("why"), max_length=200, blank=True)
+    #: The form that this movement came from: sent twice, it moves nothing more.
+    token = models.UUIDField(null=True, blank=True, unique=True, editable=False)
+    restock = models.ForeignKey(
+        Restock, on_delete=models.PROTECT, null=True, blank=True, related_name="movements", verbose_name=_("file")
+    )
     at = models.DateTimeField(_("at"), auto_now_add=True)
 
     class Meta:
