@@ -37,6 +37,8 @@ listeners: list[Handler] = []
 waits: list[float] = []
 #: When false, events are lost, as AWS says they may be.
 delivers_events: list[bool] = [True]
+#: After how many states an execution ended, each time that it did.
+_ends: dict[str, list[int]] = {}
 
 
 class ExecutionNotRedrivable(AWSError):
@@ -93,8 +95,9 @@ def _invoke(parameters: dict[str, Any], region: str, state_credentials: Any) -> 
 
 
 def _terminated(self: BaseExecutionWorkerCommunication) -> None:
-    self._reflect_execution_status()
     execution = self.execution
+    _ends.setdefault(execution.exec_arn, []).append(len(states_of(execution)))
+    self._reflect_execution_status()
     if delivers_events[0]:
         for listener in listeners:
             try:
@@ -162,6 +165,17 @@ def redrive(execution: Any) -> datetime.datetime:
 
     threading.Thread(target=play, daemon=True).start()
     return now
+
+
+def ends_of(arn: str) -> list[int]:
+    """After how many of its states an execution ended: more than once if it was redriven."""
+    return _ends.get(arn, [])
+
+
+def forget() -> None:
+    """Forget how executions ended, and how long they waited."""
+    _ends.clear()
+    waits.clear()
 
 
 def states_of(execution: Any) -> list[str]:

@@ -75,6 +75,13 @@ def executions() -> list[Any]:
     return [execution for machine in backend.state_machines for execution in machine.executions]
 
 
+def forget_executions() -> None:
+    """Forget what AWS has played, and keep its state machines."""
+    for machine in stepfunctions_parser_backends[ACCOUNT][REGION].state_machines:
+        machine.executions.clear()
+    moto_plugin.forget()
+
+
 def rest(seconds: float = 20.0) -> None:
     """Wait until AWS plays nothing and the shop knows how everything has ended."""
     until = time.monotonic() + seconds

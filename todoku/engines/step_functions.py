@@ -25,11 +25,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from todoku.database import let_go
-from todoku.engines import aws, plays
+from todoku.engines import aws, interpreter, plays
 from todoku.engines.models import Execution, Mishap, State
 from todoku.flows import definition as asl
 from todoku.flows import registry
+from todoku.flows.models import Done
 from todoku.notify import bell
+from todoku.order.models import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,7 +120,7 @@ def _to_redrive(execution: Execution) -> Execution | None:
     """The failed execution that this play may go on from, if AWS would; None when it must start from the top.
 
     Not after 14 days, not with another definition, not from a Fail state (it would fail again), not one that was
-    never at AWS.
+    never at AWS. And not over an answer that was not final: what was "declined" then is looked at again.
     """
     if execution.knock != "resume":
         return None
@@ -129,8 +131,36 @@ def _to_redrive(execution: Execution) -> Execution | None:
         return None
     if before.stopped_at is None or before.stopped_at < timezone.now() - REDRIVE_WITHIN:
         return None
-    state = registry.flow(execution.flow).flow.states.get(before.position)
-    return before if isinstance(state, asl.Task) else None
+    return before if _leads_to(before) else None
+
+
+def _leads_to(failed: Execution) -> bool:
+    """Say whether the ledger's answers alone lead to the state that failed, as they would from the top."""
+    flow = registry.flow(failed.flow).flow
+    attempts = Order.objects.values_list("attempts", flat=True).get(pk=failed.order_id)
+    ledger = {
+        done.step: done.answer
+        for done in Done.objects.filter(order_id=failed.order_id)
+        if done.attempt in (0, attempts)
+    }
+    data: Any = {"order": failed.order_id}
+    here, seen = flow.start, set[str]()
+    while here not in seen:
+        seen.add(here)
+        state = flow.states[here]
+        if isinstance(state, asl.Choice):
+            here = interpreter.choose(state, data)
+        elif isinstance(state, asl.Task):
+            if here == failed.position:
+                return True
+            step = str((state.parameters or {}).get("step", here))
+            if step not in ledger or state.next is None:
+                return False
+            data = interpreter.put(data, state.result_path, ledger[step])
+            here = state.next
+        else:
+            return False
+    return False
 
 
 def _redrive(execution: Execution, before: Execution) -> str:
@@ -188,7 +218,8 @@ def settle(arn: str) -> bool:
     said = _said(str(found.get("cause") or ""))
     code, _, why = said.partition(": ")
     if error != "NeedsOperator" or not code.replace("_", "").isalnum() or not why:
-        code, why = "", f"{here} failed: {error}."
+        ends = isinstance(registry.flow(execution.flow).flow.states.get(here), asl.Fail)
+        code, why = "", said if ends else f"{here} failed: {error}."
     tried = Mishap.objects.filter(execution=execution).order_by("-id").values_list("cause", flat=True).first()
     engine.end_badly(
         execution, here, error=error, why=why, technical=said or tried or f"AWS Step Functions: {status}", code=code
