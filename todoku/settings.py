@@ -17,7 +17,6 @@ from todoku import database
 from todoku.console.look import UNFOLD as UNFOLD
 from todoku.engines import machines
 from todoku.gateways import keys
-from todoku.ringing import rules as ringing
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = database.var()
@@ -110,7 +109,6 @@ INSTALLED_APPS = [
     "todoku.payment",
     "todoku.fulfilment",
     "todoku.notify",
-    "todoku.ringing",
     "todoku.flows",
     "todoku.engines",
     "todoku.reconciliation",
@@ -235,6 +233,12 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 SHOP_NAME_JA = os.environ.get("TODOKU_SHOP_NAME_JA", "北の便り商店")
 SHOP_NAME_EN = os.environ.get("TODOKU_SHOP_NAME_EN", "Kita no Tayori")
+#: Under which number each carrier knows the shop, and Yamato's number of the agreed tariff; for the slips' files.
+CARRIER_CODES = {
+    "yamato": os.environ.get("TODOKU_YAMATO_CODE", ""),
+    "sagawa": os.environ.get("TODOKU_SAGAWA_CODE", ""),
+}
+YAMATO_TARIFF = os.environ.get("TODOKU_YAMATO_TARIFF", "01")
 # What follows here and is asked for in the console too is the default: the console's word goes before it.
 #: How long a process relies on what it knows of the console's choices (seconds).
 SHOP_KEPT_FOR = 3.0
@@ -295,21 +299,6 @@ DEFAULT_FROM_EMAIL = os.environ.get("TODOKU_MAIL_FROM", f"{SHOP_NAME_JA} <shop@e
 OPERATOR_EMAILS = [
     address for address in os.environ.get("TODOKU_OPERATOR_EMAILS", "operator@example.jp").split(",") if address
 ]
-
-
-def _bell() -> list[ringing.Named]:
-    try:
-        return ringing.read_list(os.environ.get("TODOKU_BELL", ""))
-    except ringing.BadAddress as error:
-        # Not the address itself: it may hold a secret.
-        raise ImproperlyConfigured(
-            f"TODOKU_BELL has an address that cannot be used ({error}). Write mailto:you@example.jp, "
-            "sns:arn:aws:sns:REGION:ACCOUNT:TOPIC or an address of apprise such as slack://…, with commas between."
-        ) from None
-
-
-#: Where the bell rings, in turn; without it, by mail to the addresses above. The console knows more channels.
-BELL = _bell()
 
 # Engine -------------------------------------------------------------------------------------------------------
 _ENGINES = {

@@ -95,6 +95,11 @@ def acts_on(thing: Model, most: int = 20) -> QuerySet[Entry]:
     )
 
 
+def acts_on_order(number: str, most: int = 50) -> QuerySet[Entry]:
+    """What operators have done to an order and to all that belongs to it, the newest first."""
+    return Entry.objects.filter(orders__contains=[number]).exclude(act="looked").order_by("-id")[:most]
+
+
 def orders_of(thing: Model | None) -> list[str]:
     """The number of the order that the thing is or belongs to."""
     order = thing if thing is not None and thing._meta.label == "order.Order" else getattr(thing, "order", None)

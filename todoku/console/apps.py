@@ -24,7 +24,6 @@ ROOMS: dict[str, Any] = {
     "payment": _("Payments"),
     "quote": _("Shipping and tax"),
     "reconciliation": _("Reconciliation"),
-    "ringing": _("Bell"),
     "shop": _("Shop settings"),
     "stock": _("Stock"),
     "webhooks": _("Stripe events"),

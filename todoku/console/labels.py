@@ -7,8 +7,6 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from todoku import runbook
-
 #: The flow's states, as an operator reads them.
 STATES: dict[str, Any] = {
     "TakeStock": gettext_lazy("Hold the stock"),
@@ -48,6 +46,7 @@ ACTS: dict[str, Any] = {
     "closed": gettext_lazy("closed a finding"),
     "corrected": gettext_lazy("corrected an order"),
     "shipped": gettext_lazy("shipped"),
+    "called_off": gettext_lazy("called an order off"),
     "adjusted": gettext_lazy("adjusted stock"),
     "refunded": gettext_lazy("refunded"),
     "exported": gettext_lazy("exported"),
@@ -140,11 +139,6 @@ def reason(code: str, step: str, why: str = "") -> str:
     return _("The step failed unexpectedly (%(error)s). A developer may have to mend it; then press Resume.") % {
         "error": code or "?"
     }
-
-
-def runbook_link(code: str) -> str:
-    """Where the runbook tells what a cause means and what to do about it."""
-    return runbook.address(code)
 
 
 #: Words of the console's theme that it has no Japanese for; ours are found first.

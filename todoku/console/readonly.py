@@ -97,7 +97,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """Rows that the shop writes and people look at."""
 
     detail_template = "console/detail.html"
-    actions = None
+    actions: Any = None
     list_per_page = 50
     show_full_result_count = False
     list_filter_submit = False

@@ -34,7 +34,6 @@ LOOKS = """
     payment.view_attempt  payment.view_intent
     quote.view_remoteisland  quote.view_shippingfee  quote.view_shippingrule  quote.view_taxrate
     reconciliation.view_run
-    ringing.view_channel
     shop.view_choice
     stock.view_level  stock.view_movement  stock.view_reservation  stock.view_restock
     webhooks.view_stripeevent
@@ -43,7 +42,7 @@ LOOKS = """
 #: The day's work on orders, cases, goods and stock.
 WORKS = """
     order.view_personal_data
-    order.change_order
+    order.change_order  order.cancel_order  order.export_order
     engines.change_execution
     notify.change_case
     fulfilment.change_delivery

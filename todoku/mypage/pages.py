@@ -48,6 +48,8 @@ def orders(request: HttpRequest) -> HttpResponse:
             "done": order.recorded_at is not None,
             "shipped": bool(order.deliveries.all())
             and all(parcel.state == parcel.State.SHIPPED for parcel in order.deliveries.all()),
+            "called_off": bool(order.deliveries.all())
+            and all(parcel.state == parcel.State.CANCELED for parcel in order.deliveries.all()),
             "names": [line.name_in(language) for line in order.lines.all()],
             "pieces": sum(line.quantity for line in order.lines.all()),
             **_to_pay(order),

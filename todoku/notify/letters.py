@@ -18,6 +18,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from todoku.database import let_go
+from todoku.fulfilment import rules
+from todoku.fulfilment.models import Delivery, carrier_name
 from todoku.money import spoken
 from todoku.notify.models import Mail
 from todoku.order import links
@@ -36,6 +38,8 @@ SUBJECTS: Mapping[str, Promise] = {
     "konbini_reminder": _("[%(shop)s] The time to pay for your order %(number)s ends soon"),
     "konbini_expired": _("[%(shop)s] Your order %(number)s has ended unpaid"),
     "konbini_canceled": _("[%(shop)s] Your order %(number)s has been canceled"),
+    "shipped": _("[%(shop)s] Your order %(number)s is on its way"),
+    "renumbered": _("[%(shop)s] The right tracking number for your order %(number)s"),
 }
 
 
@@ -53,7 +57,15 @@ def is_so(mail: Mail) -> bool:
         return order.status == Status.PLACED and order.withdrawn_at is None and timezone.now() < order.pay_by
     if mail.kind in ("konbini_expired", "konbini_canceled"):
         return order.status == Status.CANCELED
+    if _sort(mail.kind) in ("shipped", "renumbered"):
+        # Taken back, or told anew with the right number.
+        return order.deliveries.filter(told_in=mail.kind, state=Delivery.State.SHIPPED).exists()
     return True
+
+
+def _sort(kind: str) -> str:
+    """What sort of mail a kind is: there may be several of one sort, such as shipped-1 and shipped-2."""
+    return kind.partition("-")[0]
 
 
 def write(order: Order, kind: str, *, next_try_at: datetime | None = None) -> Mail:
@@ -70,7 +82,8 @@ def write(order: Order, kind: str, *, next_try_at: datetime | None = None) -> Ma
                 # Short, so that it stays on one line: not every reader unfolds a Message-ID.
                 "message_id": f"<{uuid.uuid4().hex}@{domain}>",
                 "recipient": order.email,
-                "subject": str(SUBJECTS[kind]) % {"shop": chosen.now().name(order.language), "number": order.number},
+                "subject": str(SUBJECTS[_sort(kind)])
+                % {"shop": chosen.now().name(order.language), "number": order.number},
                 "text": _text(order, kind),
                 "next_try_at": next_try_at,
             },
@@ -108,7 +121,8 @@ def post(mail: Mail) -> None:
 def _text(order: Order, kind: str) -> str:
     language = "ja" if order.language.startswith("ja") else "en"
     text = render_to_string(
-        f"notify/mail/{kind}.{language}.txt", {**_common(order, language), **_MORE[kind](order, language)}
+        f"notify/mail/{_sort(kind)}.{language}.txt",
+        {**_common(order, language), **_MORE[_sort(kind)](order, language), **_parcels(order, kind, language)},
     )
     # The parts of a letter end in lines of their own; one empty line between two is enough.
     return re.sub(r"\n{3,}", "\n\n", text)
@@ -162,6 +176,31 @@ def _voucher(order: Order, language: str) -> dict[str, Any]:
     return {"expires": timezone.localtime(voucher.expires_at), "stores": stores.shown(voucher)}
 
 
+def _parcels(order: Order, kind: str, language: str) -> dict[str, Any]:
+    """The parcels that a mail of a shipment tells of; they name the mail."""
+    if _sort(kind) not in ("shipped", "renumbered"):
+        return {}
+    parcels = list(order.deliveries.order_by("number"))
+    return {
+        "parcels": [
+            {
+                "number": parcel.number,
+                "temperature": parcel.get_temperature_display(),
+                "carrier": carrier_name(parcel.carrier),
+                "tracking_number": parcel.tracking_number,
+                "link": rules.tracked_at(parcel.carrier, parcel.tracking_number),
+                "contents": [
+                    {"name": thing[f"name_{language}"], "quantity": thing["quantity"]} for thing in parcel.contents
+                ],
+            }
+            for parcel in parcels
+            if parcel.told_in == kind
+        ],
+        "several": len(parcels) > 1,
+        "rest": sum(parcel.state == Delivery.State.TO_SHIP for parcel in parcels),
+    }
+
+
 def _end(order: Order, language: str) -> dict[str, Any]:
     """An order that has ended needs no more than what every letter tells."""
     return {}
@@ -173,4 +212,6 @@ _MORE: Mapping[str, Callable[[Order, str], dict[str, Any]]] = {
     "konbini_reminder": _voucher,
     "konbini_expired": _end,
     "konbini_canceled": _end,
+    "shipped": _end,
+    "renumbered": _end,
 }

@@ -72,6 +72,8 @@ class Order(Details):
         permissions = [
             ("view_personal_data", "See customers' names, addresses, phone numbers and mail addresses"),
             ("view_parcel_data", "See what stands on a parcel: name, address and phone number"),
+            ("cancel_order", "Call orders off before they are shipped"),
+            ("export_order", "Export orders"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["cart", "cart_version"], name="one_order_per_cart_version"),
@@ -92,6 +94,9 @@ class Order(Details):
             models.Index(
                 fields=["next_look_at"], condition=models.Q(next_look_at__isnull=False), name="order_by_next_look"
             ),
+            models.Index(fields=["placed_at"], name="order_by_day"),
+            models.Index(fields=["total", "-id"], name="order_by_total"),
+            # And order_by_words, over a function of the database's own: migration 0005, find.py.
         ]
 
     def __str__(self) -> str:

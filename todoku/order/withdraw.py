@@ -47,14 +47,19 @@ def withdraw(order: Order, *, shopper: str) -> Answer:
         order = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
         if not shopper or order.shopper != shopper:
             return "not_yours"
-        if order.status in PAID:
-            return "paid"
-        if order.status != Status.PLACED:
-            return "over"
-        if order.withdrawn_at is not None:
-            return "withdrawing"
-        if not may_withdraw(order):
-            return "checking"
-        write(order, withdrawn_at=timezone.now())
-        engine.play(FLOW, order, knock="withdrawn")
+        return withdraw_held(order)
+
+
+def withdraw_held(order: Order, *, who: str = "") -> Answer:
+    """Do the same to an order whose row the caller has locked: the shopper's press, or the shop's (``who``)."""
+    if order.status in PAID:
+        return "paid"
+    if order.status != Status.PLACED:
+        return "over"
+    if order.withdrawn_at is not None:
+        return "withdrawing"
+    if not may_withdraw(order):
+        return "checking"
+    write(order, withdrawn_at=timezone.now())
+    engine.play(FLOW, order, knock="withdrawn", who=who)
     return "withdrawing"

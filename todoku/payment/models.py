@@ -107,6 +107,7 @@ class Attempt(models.Model):
         verbose_name_plural = _("payment attempts")
         ordering = ["order", "number"]
         constraints = [models.UniqueConstraint(fields=["order", "number"], name="one_attempt_per_number")]
+        indexes = [models.Index(fields=["charge"], condition=~models.Q(charge=""), name="attempt_by_charge")]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of order {self.order_id}: {self.outcome}"

@@ -11,6 +11,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from todoku.console import labels
+from todoku.fulfilment.models import carrier_name
 from todoku.money import spoken
 
 register = template.Library()
@@ -69,6 +70,18 @@ def state_name(name: str) -> str:
 def colour(name: str) -> str:
     """The colour of a status."""
     return labels.COLOURS.get(str(name), "default")
+
+
+@register.filter
+def carrier_said(carrier: str) -> str:
+    """The carrier's name in the operator's language."""
+    return carrier_name(carrier)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """Write a number with its thousands apart."""
+    return f"{number:,}"
 
 
 def took(began: datetime, ended: datetime) -> str:
