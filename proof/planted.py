@@ -328,7 +328,7 @@ PLANTED: tuple[Sabotage, ...] = (
         "An order that stopped tells nobody.",
         (
             _PLAYS,
-            "                queue.defer_ring(case.pk, after=RING_AFTER if heals else None)\n",
+            "                bell.ring_later(case.pk, after=bell.RING_AFTER if heals else None)\n",
             "                pass\n",
         ),
         _FLOW,

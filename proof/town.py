@@ -32,10 +32,12 @@ STOCK = 100_000
 #: What is left to do; the queue's own rounds, which come every few minutes, are not among it.
 _LEFT = """
     SELECT 'job', id::text FROM procrastinate_jobs
-     WHERE status IN ('todo', 'doing') AND task_name IN ('todoku.play', 'todoku.ring')
+     WHERE status IN ('todo', 'doing') AND task_name = 'todoku.play'
      UNION ALL SELECT 'play', id::text FROM engines_execution WHERE status = 'RUNNING'
      UNION ALL SELECT 'order', number FROM order_order WHERE status IN ('placed', 'paid', 'recorded')
      UNION ALL SELECT 'mail', kind FROM notify_mail WHERE next_try_at IS NOT NULL
+     UNION ALL SELECT 'ring', id::text FROM notify_case WHERE ring_at <= now() AND closed_at IS NULL
+     UNION ALL SELECT 'ring', id::text FROM ringing_ring WHERE sent_at IS NULL AND dropped_at IS NULL
 """
 
 

@@ -10,16 +10,20 @@ from datetime import date
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
 from rehearsal.api import Rehearsal
 from todoku.cart.models import Cart
 from todoku.catalog.models import Product, Temperature
+from todoku.notify.models import Case
 from todoku.order import in_doubt
 from todoku.order.models import Order
 from todoku.order.place import Answer, InDoubt, Placed, place
 from todoku.payment.prepare import prepare
 from todoku.quote import ask
 from todoku.quote.models import Quote, ShippingFee, ShippingRule, TaxRate
+from todoku.ringing.models import Channel
+from todoku.ringing.ring import ring_new
 from todoku.stock.models import Kind, Level, Movement
 
 HANAKO: dict[str, object] = {
@@ -206,6 +210,11 @@ def work_off(*, hurry: bool = True, most: int = 60) -> None:
                     "UPDATE procrastinate_jobs SET scheduled_at = now() WHERE status = 'todo' AND scheduled_at > now()"
                 )
         asyncio.run(work(concurrency=4, wait=False, signals=False))
+        if hurry:
+            Case.objects.filter(ring_at__isnull=False).update(ring_at=timezone.now())
+            Channel.objects.update(rest_until=None)
+        # A worker that works until nothing is left is gone before its bell's first round.
+        ring_new()
         if not waiting_jobs():
             return
         if not hurry:

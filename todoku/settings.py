@@ -17,6 +17,7 @@ from todoku import database
 from todoku.console.look import UNFOLD as UNFOLD
 from todoku.engines import machines
 from todoku.gateways import keys
+from todoku.ringing import rules as ringing
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = database.var()
@@ -109,6 +110,7 @@ INSTALLED_APPS = [
     "todoku.payment",
     "todoku.fulfilment",
     "todoku.notify",
+    "todoku.ringing",
     "todoku.flows",
     "todoku.engines",
     "todoku.reconciliation",
@@ -299,6 +301,21 @@ DEFAULT_FROM_EMAIL = os.environ.get("TODOKU_MAIL_FROM", f"{SHOP_NAME_JA} <shop@e
 OPERATOR_EMAILS = [
     address for address in os.environ.get("TODOKU_OPERATOR_EMAILS", "operator@example.jp").split(",") if address
 ]
+
+
+def _bell() -> list[ringing.Named]:
+    try:
+        return ringing.read_list(os.environ.get("TODOKU_BELL", ""))
+    except ringing.BadAddress as error:
+        # Not the address itself: it may hold a secret.
+        raise ImproperlyConfigured(
+            f"TODOKU_BELL has an address that cannot be used ({error}). Write mailto:you@example.jp, "
+            "sns:arn:aws:sns:REGION:ACCOUNT:TOPIC or an address of apprise such as slack://…, with commas between."
+        ) from None
+
+
+#: Where the bell rings, in turn; without it, by mail to the addresses above. The console knows more channels.
+BELL = _bell()
 
 # Engine -------------------------------------------------------------------------------------------------------
 _ENGINES = {

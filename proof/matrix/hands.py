@@ -18,10 +18,11 @@ from proof.matrix.traps import Killed, OwnFault, Traps
 from rehearsal.api import Rehearsal
 from rehearsal.deliveries import Sent
 from todoku.bad_news import Unavailable
-from todoku.engines import embedded, jobs, queue
+from todoku.engines import embedded, jobs
 from todoku.engines.poller import look_again
-from todoku.notify import bell, outbox
+from todoku.notify import outbox
 from todoku.order.models import Order
+from todoku.ringing.ring import ring_new
 
 assert jobs, "the queue's tasks are known by their names"
 
@@ -114,7 +115,7 @@ class Hands:
     def look_round(self) -> None:
         """Do once what workers do regularly: the looks, the outbox, the bell for findings, the search for lost jobs."""
         Order.objects.filter(next_look_at__isnull=False).update(next_look_at="2020-01-01T00:00:00Z")
-        for chore in (look_again, embedded.restart_lost, outbox.send_due, bell.ring_new):
+        for chore in (look_again, embedded.restart_lost, outbox.send_due, ring_new):
             try:
                 chore()
             except (DatabaseError, Unavailable, OwnFault, Killed):
@@ -168,5 +169,3 @@ class Hands:
             for [number] in cursor.fetchall():
                 cursor.execute("SELECT procrastinate_retry_job_v2(%s, now(), NULL, NULL, NULL)", [number])
 
-
-PLAYS, BELL = queue.PLAYS, queue.BELL

@@ -26,10 +26,10 @@ from django.db.backends.utils import CursorWrapper
 from proof.matrix.cells import Cell
 from tests import stripe_door
 from todoku.flows import step as steps
-from todoku.notify import bell
 from todoku.order import place
 from todoku.payment.models import Attempt, Outcome
 from todoku.quote import ask
+from todoku.ringing import ring
 from todoku.storefront import checkout
 from todoku.webhooks import views
 
@@ -296,7 +296,7 @@ def set_up() -> Iterator[Traps]:
             named(checkout, "prepare", always(3)),
             named(place, "place", always(4)),
             named(steps, "perform", _flow_step),
-            named(bell, "ring", always(12)),
+            named(ring, "_tell", always(12)),
             named(views, "take" if hasattr(views, "take") else "_take", always(13)),
             around(CursorWrapper, "execute", traps.execute),
             around(BaseDatabaseWrapper, "_commit", traps.commit),

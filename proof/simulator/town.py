@@ -31,9 +31,12 @@ _DUES = """
              WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())),
            (SELECT extract(epoch FROM min(next_look_at)) FROM order_order),
            (SELECT extract(epoch FROM least(
-                (SELECT min(next_try_at) FROM notify_mail), (SELECT min(remind_at) FROM payment_voucher),
-                (SELECT min(opened_at) FROM notify_case
-                  WHERE closed_at IS NULL AND execution_id IS NULL AND rung_at IS NULL)))),
+                (SELECT min(next_try_at) FROM notify_mail), (SELECT min(remind_at) FROM payment_voucher)))),
+           (SELECT extract(epoch FROM least(
+                (SELECT min(ring_at) FROM notify_case WHERE closed_at IS NULL),
+                (SELECT min(greatest(ring.made_at, channel.rest_until)) FROM ringing_ring AS ring
+                   JOIN ringing_channel AS channel ON channel.id = ring.channel_id
+                  WHERE ring.sent_at IS NULL AND ring.dropped_at IS NULL)))),
            (SELECT count(*) FROM notify_case WHERE closed_at IS NULL AND execution_id IS NOT NULL),
            (SELECT count(*) FROM engines_execution WHERE status = 'RUNNING')
 """
@@ -52,11 +55,11 @@ class Town:
         self.orders_pressed = 0
         self.konbini_issued = 0
         self.last_work = world.now
-        self.dues = SimpleNamespace(job=None, jobs=0, look=None, post=None, cases=0, running=0)
+        self.dues = SimpleNamespace(job=None, jobs=0, look=None, post=None, ring=None, cases=0, running=0)
         self._numbers = 0
         self._postmen = 0
         #: A chore that comes to nothing is not done every few seconds of a day that nobody lives through.
-        self._chores = {"look": [0.0, 0.0], "post": [0.0, 0.0]}
+        self._chores = {"look": [0.0, 0.0], "post": [0.0, 0.0], "ring": [0.0, 0.0]}
         self.closed_until = 0.0
         self.open_web(), self.open_web()
         for _ in range(world.lot.workers):
@@ -239,12 +242,13 @@ class Town:
         assert connection.connection is not None
         row = connection.connection.execute(_DUES).fetchone()
         assert row is not None
-        job, jobs, look, post, cases, running = row
+        job, jobs, look, post, ring, cases, running = row
         self.dues = SimpleNamespace(
             job=float(job) if job is not None else None,
             jobs=jobs,
             look=float(look) if look is not None else None,
             post=float(post) if post is not None else None,
+            ring=float(ring) if ring is not None else None,
             cases=cases,
             running=running,
         )
@@ -254,16 +258,20 @@ class Town:
 
     def chore_due(self, name: str) -> float | None:
         """When a chore is done next: soon after it is due, and ever more seldom if it comes to nothing."""
-        due = self.dues.look if name == "look" else self.dues.post
+        due = getattr(self.dues, name)
         if due is None:
             return None
         last, pause = self._chores[name]
-        every = settings.LOOK_EVERY if name == "look" else worker_command.POST_EVERY
+        pauses = {"look": settings.LOOK_EVERY, "post": worker_command.POST_EVERY, "ring": worker_command.RING_EVERY}
+        every = pauses[name]
         return float(max(due + every * 0.4 + max(0.0, -self.world.lot.skew), last + max(every, pause)))
 
     def do_chores(self) -> None:
         """Do the chores that are due, in a worker."""
-        for name, chore in (("look", worker_command._look_once), ("post", worker_command._post_once)):
+        chores = {
+            "look": worker_command._look_once, "post": worker_command._post_once, "ring": worker_command._ring_once
+        }  # fmt: skip
+        for name, chore in chores.items():
             due = self.chore_due(name)
             if due is None or due > self.world.now:
                 continue
@@ -280,7 +288,7 @@ class Town:
             chore()
         except (DatabaseError, Unavailable, procrastinate.exceptions.ProcrastinateException) as error:
             self.world.note(f"chore failed: {type(error).__name__}")
-        if chore is not worker_command._post_once:
+        if chore is worker_command._look_once:
             # A reminder comes at its own time of the day.
             self.last_work = self.world.now
 

@@ -32,6 +32,7 @@ from todoku.notify.models import Case, Mail
 from todoku.order.models import Order, Status
 from todoku.order.place import Placed
 from todoku.payment.models import Attempt, Outcome
+from todoku.ringing.models import Ring
 
 CONFIRM = "/v1/payment_intents/*/confirm"
 THREE_D_SECURE = "4000002760003184"
@@ -128,7 +129,7 @@ def test_after_the_last_try_it_fails_a_case_stands_the_bell_rings_and_resume_goe
     assert (case.failures, case.closed_at, case.why) == (1, None, "TakePayment failed: Unavailable.")
     assert case.rung_at is not None
     [bell] = mail.outbox
-    assert bell.subject == f"[Todoku] {order.number} TakePayment: Unavailable"
+    assert order.number in bell.subject and bell.subject.endswith("(Unavailable)")
     assert bell.to == ["operator@example.jp"]
     assert order.email not in bell.body and order.name not in bell.body
     assert (_fresh(order).status, shop.levels(crab)) == (Status.PLACED, (9, 1, 0))
@@ -137,6 +138,7 @@ def test_after_the_last_try_it_fails_a_case_stands_the_bell_rings_and_resume_goe
     second = engine.resume(failed, who="sato")
     assert second is not None and (second.number, second.knock, second.who) == (2, "resume", "sato")
     assert engine.resume(failed, who="suzuki") is None  # one is under way
+    Ring.objects.update(sent_at=timezone.now() - timedelta(minutes=1))
     shop.work_off()
     case.refresh_from_db()
     assert (case.failures, case.execution_id, Case.objects.count(), len(mail.outbox)) == (2, second.pk, 1, 2)

@@ -17,10 +17,10 @@ from todoku.engines.models import Execution
 from todoku.engines.poller import look_again
 from todoku.engines.watch import watch
 from todoku.gateways import breaker
-from todoku.notify import bell
 from todoku.notify.models import Case
 from todoku.order.models import Order, Status
 from todoku.payment.models import Attempt
+from todoku.ringing.ring import ring_new
 
 CONFIRM = "/v1/payment_intents/*/confirm"
 THREE_D_SECURE = "4000002760003184"
@@ -30,7 +30,7 @@ def _go_on(rehearsal: Rehearsal, time: timedelta) -> None:
     """Let time pass and do all that a worker does then."""
     let_pass(rehearsal, time)
     watch()
-    bell.ring_new()
+    ring_new()
     look_again()
     shop.work_off(hurry=False)
 
@@ -70,7 +70,7 @@ def test_open_orders_settle_after_an_outage_and_none_is_posted_again_blindly(
     assert set(Order.objects.values_list("status", flat=True)) == {Status.PLACED}
     assert shop.levels(crab)[1] == 4
     # However many wait, the bell has rung once: for Stripe itself.
-    assert len(_bells()) == 1 and _bells()[0].endswith("stripe_away")
+    assert len(_bells()) == 1 and _bells()[0].endswith("(stripe_away)")
     before = len(rehearsal.requests)
 
     rehearsal.faults.clear()
@@ -162,7 +162,7 @@ def test_the_bell_for_what_may_heal_waits_and_rings_once_if_it_does_not(rehearsa
         let_pass(rehearsal, timedelta(minutes=2))
         look_again()
         shop.work_off(hurry=False)
-    assert len(_bells()) == 1 and _bells()[0].endswith("TakePayment: Unavailable")
+    assert len(_bells()) == 1 and _bells()[0].endswith("(Unavailable)")
 
 
 def test_a_revoked_key_shuts_the_gate_rings_once_and_all_goes_on_when_it_is_mended(
@@ -176,7 +176,7 @@ def test_a_revoked_key_shuts_the_gate_rings_once_and_all_goes_on_when_it_is_mend
     shop.work_off(hurry=False)
     assert breaker.standing().reason == breaker.KEY
     _go_on(rehearsal, timedelta(seconds=10))
-    assert len(_bells()) == 1 and _bells()[0].endswith("stripe_without_key")
+    assert len(_bells()) == 1 and _bells()[0].endswith("(stripe_without_key)")
     assert "sk_test" not in "".join(str(letter.message()) for letter in mail.outbox)
 
     rehearsal.secret_key = right

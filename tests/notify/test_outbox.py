@@ -20,9 +20,10 @@ from tests.quick import knock, play
 from tests.races.together import together
 from todoku.catalog.models import Product
 from todoku.engines.management.commands.worker import _post_once
-from todoku.notify import bell, letters, outbox
+from todoku.notify import letters, outbox
 from todoku.notify.models import Case, Mail
 from todoku.order.models import Order
+from todoku.ringing.ring import ring_new
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_an_address_that_is_refused_for_good_is_given_up_and_a_person_is_told(or
     assert "hanako" not in case.why + case.technical
 
     mailbox.refuse(None)
-    assert bell.ring_new() == 1
+    assert ring_new() == 1
     [rung] = mailbox.list()
     assert rung["to"] == ["operator@example.jp"] and order.number in rung["subject"]
 

@@ -28,11 +28,11 @@ from tests.threads.thread import thread
 from todoku.catalog.models import Product
 from todoku.engines.poller import look_again
 from todoku.fulfilment.models import Delivery
-from todoku.notify import bell
 from todoku.order import links
 from todoku.order.models import MyPageEntry, Order, Status
 from todoku.order.place import Refused
 from todoku.payment.models import Attempt, Outcome
+from todoku.ringing.ring import ring_new
 from todoku.stock.check import short
 
 
@@ -176,7 +176,7 @@ def test_a_paid_order_that_does_not_go_on_rings_a_person(rehearsal: Rehearsal, c
         order = play(order)
     case = open_case(order)
     assert case.step == "RecordOrder"
-    bell.ring(case.pk)
+    ring_new()
     [letter] = mail.outbox
     assert order.number in letter.subject
     assert "北野" not in letter.body

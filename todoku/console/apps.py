@@ -24,6 +24,7 @@ ROOMS: dict[str, Any] = {
     "payment": _("Payments"),
     "quote": _("Shipping and tax"),
     "reconciliation": _("Reconciliation"),
+    "ringing": _("Bell"),
     "shop": _("Shop settings"),
     "stock": _("Stock"),
     "webhooks": _("Stripe events"),

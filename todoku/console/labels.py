@@ -7,6 +7,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from todoku import runbook
+
 #: The flow's states, as an operator reads them.
 STATES: dict[str, Any] = {
     "TakeStock": gettext_lazy("Hold the stock"),
@@ -139,6 +141,11 @@ def reason(code: str, step: str, why: str = "") -> str:
     return _("The step failed unexpectedly (%(error)s). A developer may have to mend it; then press Resume.") % {
         "error": code or "?"
     }
+
+
+def runbook_link(code: str) -> str:
+    """Where the runbook tells what a cause means and what to do about it."""
+    return runbook.address(code)
 
 
 #: Words of the console's theme that it has no Japanese for; ours are found first.

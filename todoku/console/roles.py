@@ -34,6 +34,7 @@ LOOKS = """
     payment.view_attempt  payment.view_intent
     quote.view_remoteisland  quote.view_shippingfee  quote.view_shippingrule  quote.view_taxrate
     reconciliation.view_run
+    ringing.view_channel
     shop.view_choice
     stock.view_level  stock.view_movement  stock.view_reservation  stock.view_restock
     webhooks.view_stripeevent

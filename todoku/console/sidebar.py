@@ -43,6 +43,12 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
         ],
     ),
     (
+        _("Settings"),
+        [
+            (_("Bell channels"), "campaign", "ringing", "channel"),
+        ],
+    ),
+    (
         _("Under the hood"),
         [
             (_("Executions"), "account_tree", "engines", "execution"),
@@ -71,7 +77,12 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """List the pages that the operator may see, in groups; a group without any is left out."""
     groups: list[dict[str, Any]] = [
-        {"items": [{"title": _("Today"), "icon": "today", "link": reverse_lazy("admin:index")}]}
+        {
+            "items": [
+                {"title": _("Today"), "icon": "today", "link": reverse_lazy("admin:index")},
+                {"title": _("Runbook"), "icon": "menu_book", "link": reverse_lazy("admin:runbook")},
+            ]
+        }
     ]
     for heading, pages in GROUPS:
         items = [

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 from django.utils.cache import add_never_cache_headers
 from unfold.sites import UnfoldAdminSite
 
@@ -44,6 +44,12 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
 
     index_template = "console/front.html"
     login_template = "console/login.html"
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Add the pages that belong to no model."""
+        from todoku.console import runbook_page
+
+        return [path("runbook/", self.admin_view(runbook_page.page), name="runbook"), *super().get_urls()]
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:
         """Ask for a login before every page, as Django does, and open the policy for unfold."""

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import procrastinate
 from django.conf import settings
 from procrastinate.contrib.django import app
 
-from todoku.bad_news import Unavailable
 from todoku.database import let_go
-from todoku.engines import embedded, plays, queue, watch
-from todoku.notify import bell
-from todoku.notify.models import Case
-
-log = logging.getLogger(__name__)
+from todoku.engines import embedded, queue
 
 
 class Until(procrastinate.BaseRetryStrategy):
@@ -32,8 +25,6 @@ class Until(procrastinate.BaseRetryStrategy):
 
 #: A play that could not even be marked (the database was away) is done again, for as long as it takes.
 _FOR_EVER = Until(longest=60)
-#: A mail server that is down does not silence the bell.
-_PATIENT = Until(longest=600)
 
 
 @app.task(name=queue.PLAY, queue=queue.PLAYS, retry=_FOR_EVER)
@@ -46,21 +37,4 @@ def play(execution: int) -> None:
         embedded.run(execution)
     finally:
         # A worker has many more threads than the pool has connections.
-        let_go()
-
-
-@app.task(name=queue.RING, queue=queue.BELL, retry=_PATIENT)
-def ring(case: int) -> None:
-    """Ring the operator's bell for a case."""
-    try:
-        waits = Case.objects.filter(pk=case, step="TakePayment", code__in=("Unavailable", "stripe_key_refused"))
-        if waits.exists() and watch.has_been_told():
-            # One bell for Stripe's absence, not one for every order that waits for it.
-            queue.defer_ring(case, after=plays.RING_AFTER)
-            return
-        bell.ring(case)
-    except Unavailable as error:
-        log.warning("the bell could not be rung for case %s: %s", case, error)
-        raise
-    finally:
         let_go()

@@ -10,13 +10,12 @@ from __future__ import annotations
 import functools
 import logging
 import re
-from datetime import timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from todoku.bad_news import NeedsOperator, Unavailable
-from todoku.engines import interpreter, queue
+from todoku.engines import interpreter
 from todoku.engines.models import Definition, Execution, Mishap, State
 from todoku.engines.poller import look_later
 from todoku.flows import registry
@@ -133,7 +132,7 @@ class Engine:
             # What the poller finds unmended is counted, but rings no second time.
             if is_news or execution.who:
                 heals = looked_at and not execution.who and (code or error) in _MAY_HEAL
-                queue.defer_ring(case.pk, after=RING_AFTER if heals else None)
+                bell.ring_later(case.pk, after=bell.RING_AFTER if heals else None)
             knocked = Execution.objects.filter(pk=execution.pk, knocked_at__isnull=False).exists()
             if knocked and status not in PAID and status not in AT_REST:
                 self.start(execution.flow, execution.order_id, knock="knocked", who="")
@@ -141,7 +140,6 @@ class Engine:
 
 
 #: What may be over in a moment, without anybody's doing, rings only if it has not healed by then.
-RING_AFTER = timedelta(minutes=15)
 _MAY_HEAL = frozenset({"Unavailable", "States.Timeout", "stripe_key_refused"})
 
 

@@ -17,7 +17,6 @@ from procrastinate.contrib.django import app
 from todoku.engines.models import Execution
 
 PLAY, PLAYS = "todoku.play", "plays"
-RING, BELL = "todoku.ring", "bell"
 
 
 def defer_play(execution: Execution, *, after: timedelta | None) -> None:
@@ -37,13 +36,6 @@ def hasten(order: int) -> None:
             " WHERE lock = %s AND status = 'todo' AND scheduled_at > now()",
             [f"order-{order}"],
         )
-
-
-def defer_ring(case: int, *, after: timedelta | None = None) -> None:
-    """Enqueue the bell's ringing, in the caller's transaction: now, or after some time."""
-    later = timezone.now() + after if after else None
-    with _in_djangos_words():
-        app.configure_task(RING, queue=BELL, schedule_at=later).defer(case=case)
 
 
 @contextmanager

@@ -62,11 +62,6 @@ def watch() -> None:
             bell.report(code, about=f"Stripe {standing.shut_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", why=why)
 
 
-def has_been_told() -> bool:
-    """Say whether the bell has rung for Stripe's absence itself: then it need not ring for every order as well."""
-    return bool(_open_findings())
-
-
 def _open_findings() -> list[int]:
     codes = [code for code, _why in FINDINGS.values()]
     return list(Case.objects.filter(code__in=codes, closed_at=None, execution=None).values_list("pk", flat=True))

@@ -73,6 +73,9 @@ class Case(models.Model):
     failures = models.PositiveIntegerField(_("failures"), default=1)
     opened_at = models.DateTimeField(_("opened"), auto_now_add=True)
     failed_at = models.DateTimeField(_("last failure"))
+    #: When the bell is to be rung for it; null when there is nothing new to tell.
+    ring_at = models.DateTimeField(null=True, blank=True)
+    #: When somebody was first reached since.
     rung_at = models.DateTimeField(_("bell rung"), null=True, blank=True)
     closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
     closed_by = models.CharField(_("closed by"), max_length=150, blank=True)
@@ -93,7 +96,10 @@ class Case(models.Model):
                 name="one_open_case_per_finding",
             ),
         ]
-        indexes = [models.Index(fields=["closed_at", "-id"], name="case_open_first")]
+        indexes = [
+            models.Index(fields=["closed_at", "-id"], name="case_open_first"),
+            models.Index(fields=["ring_at"], condition=models.Q(ring_at__isnull=False), name="case_to_ring"),
+        ]
 
     def __str__(self) -> str:
         return f"case {self.pk}: {self.code} of {self.about or f'order {self.order_id}'}"

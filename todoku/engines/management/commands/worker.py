@@ -25,12 +25,15 @@ from todoku.engines import engine
 from todoku.engines.poller import look_again
 from todoku.engines.watch import watch
 from todoku.gateways import breaker
-from todoku.notify import bell, outbox, reminders
+from todoku.notify import outbox, reminders
+from todoku.ringing.ring import ring_new
 
 log = logging.getLogger("todoku.worker")
 
 #: How often a worker looks for mails to send (seconds).
 POST_EVERY = 3.0
+#: How often a worker looks whether the bell is to be rung (seconds); apart, so that no slow mail holds it up.
+RING_EVERY = 2.0
 #: After how long a worker whose database has gone looks whether it is back (seconds).
 AGAIN_AFTER = 1.0
 
@@ -103,6 +106,7 @@ async def _work_until(told: asyncio.Event, *, concurrency: int, wait: bool) -> N
             asyncio.create_task(_stop_when(told, worker)),
             asyncio.create_task(_every(settings.LOOK_EVERY, _look_once)),
             asyncio.create_task(_every(POST_EVERY, _post_once)),
+            asyncio.create_task(_every(RING_EVERY, _ring_once)),
             asyncio.create_task(_every(breaker.PROBE_EVERY, _watch_once)),
         ]
         try:
@@ -180,10 +184,17 @@ def _watch_once() -> None:
 
 
 def _post_once() -> None:
-    """Remind who has not paid yet, send the mails that are due, and ring for what was found."""
+    """Remind who has not paid yet, and send the mails that are due."""
     try:
         reminders.remind_due()
         outbox.send_due()
-        bell.ring_new()
+    finally:
+        connections.close_all()
+
+
+def _ring_once() -> None:
+    """Ring for the cases that are due."""
+    try:
+        ring_new()
     finally:
         connections.close_all()
