@@ -22,7 +22,7 @@ from proof.simulator.world import Crash
 from todoku.engines import embedded
 
 _WRITE = re.compile(r'\s*(INSERT|UPDATE|DELETE)(?: INTO| FROM)? "?(\w+)', re.IGNORECASE)
-_QUEUE = re.compile(r"procrastinate_(?:defer|retry|finish)|procrastinate_jobs")
+_QUEUE = re.compile(r"procrastinate_(?:defer|retry)|procrastinate_jobs")
 
 #: The last write of a transaction names its commit; whether it touched the queue wakes the workers.
 _last_write = "nothing"

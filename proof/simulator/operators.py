@@ -19,6 +19,8 @@ from todoku.stock.count import adjust
 _REQUESTS = RequestFactory()
 #: A case that is still open after so many presses of Resume, its cause mended, does not close.
 ENOUGH = 8
+#: An order that has failed so many times (every ten minutes in the end) is looked at even while things go wrong.
+LONG_ENOUGH = 20
 
 
 class Desk:
@@ -31,10 +33,13 @@ class Desk:
         self.visit_planned = False
         self.resumed: dict[str, int] = {}
 
-    def plan_visit(self) -> None:
-        """Somebody comes to the desk some time after a case was opened."""
+    def plan_visit(self, failures: int) -> None:
+        """Somebody comes to the desk some time after a case was opened; while things go wrong, only the hasty do.
+
+        But nobody lets an order fail for days without looking at it.
+        """
         world = self.world
-        if self.visit_planned or (world.chaos and not world.lot.operator_is_hasty):
+        if self.visit_planned or (world.chaos and not world.lot.operator_is_hasty and failures < LONG_ENOUGH):
             return
         self.visit_planned = True
         open_again = max(world.now, self.town.closed_until)

@@ -226,8 +226,8 @@ class _Run:
         boundaries.tell_the_time()
         if world.dirty:
             town.ask_dues()
-        if town.dues.cases:
-            self.desk.plan_visit()
+        if town.dues.failures:
+            self.desk.plan_visit(town.dues.failures)
         due = [
             when
             for when in (

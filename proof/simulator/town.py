@@ -10,7 +10,6 @@ import procrastinate
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.test import RequestFactory
-from django.utils import timezone
 from procrastinate import sql
 from procrastinate.contrib.django import app
 
@@ -18,6 +17,7 @@ from proof.simulator.post_office import PostOffice
 from proof.simulator.world import Crash, Process, World
 from rehearsal.deliveries import Sent
 from todoku.bad_news import Unavailable
+from todoku.engines import queue
 from todoku.engines.management.commands import worker as worker_command
 from todoku.order.models import Order
 from todoku.webhooks import views
@@ -37,7 +37,7 @@ _DUES = """
                 (SELECT min(greatest(ring.made_at, channel.rest_until)) FROM ringing_ring AS ring
                    JOIN ringing_channel AS channel ON channel.id = ring.channel_id
                   WHERE ring.sent_at IS NULL AND ring.dropped_at IS NULL)))),
-           (SELECT count(*) FROM notify_case WHERE closed_at IS NULL AND execution_id IS NOT NULL),
+           (SELECT COALESCE(max(failures), 0) FROM notify_case WHERE closed_at IS NULL AND execution_id IS NOT NULL),
            (SELECT count(*) FROM engines_execution WHERE status = 'RUNNING')
 """
 
@@ -55,7 +55,7 @@ class Town:
         self.orders_pressed = 0
         self.konbini_issued = 0
         self.last_work = world.now
-        self.dues = SimpleNamespace(job=None, jobs=0, look=None, post=None, ring=None, cases=0, running=0)
+        self.dues = SimpleNamespace(job=None, jobs=0, look=None, post=None, ring=None, failures=0, running=0)
         self._numbers = 0
         self._postmen = 0
         #: A chore that comes to nothing is not done every few seconds of a day that nobody lives through.
@@ -188,7 +188,6 @@ class Town:
                 cursor.execute(sql.queries["retry_job"], {**again, "new_lock": None})
         except DatabaseError:
             world.note("somebody else has put the job away")
-        world.jobs += 1
 
     def _finish(self, number: int, status: str = "succeeded") -> None:
         try:
@@ -198,7 +197,8 @@ class Town:
                 )
         except DatabaseError:
             self.world.note("somebody else has put the job away")
-        self.world.jobs += 1
+        # Whoever has put a job away asks for the next one: no other worker need be sent for it.
+        self.world.dirty = True
 
     def _rescue_now(self) -> None:
         process = self.a_worker()
@@ -213,26 +213,15 @@ class Town:
             cursor.execute(
                 "SELECT procrastinate_update_heartbeat_v1(id) FROM procrastinate_workers WHERE id = ANY(%s)", [live]
             )
-            cursor.execute(
-                sql.queries["select_stalled_jobs_by_heartbeat"],
-                {"queue": None, "task_name": None, "seconds_since_heartbeat": str(settings.WORKER_DEAD_AFTER)},
-            )
-            orphans = [row[0] for row in cursor.fetchall()]
-        for number in orphans:
-            self.world.counts["jobs of dead workers"] += 1
-            self.world.passed("before an orphan is taken over")
-            with connection.cursor() as cursor:
-                try:
-                    cursor.execute(
-                        sql.queries["retry_job"],
-                        {
-                            "job_id": number, "retry_at": timezone.now(), "new_priority": None,
-                            "new_queue_name": None, "new_lock": None,
-                        },
-                    )  # fmt: skip
-                except DatabaseError:
-                    self.world.note("the orphan is gone")
-            self.world.jobs += 1
+        self.world.passed("before orphans are taken over")
+        try:
+            orphans = queue.take_over(settings.WORKER_DEAD_AFTER)
+        except DatabaseError as error:
+            self.world.note(f"orphans were not taken over: {type(error).__name__}")
+            self.rescue_later()
+            return
+        self.world.counts["jobs of dead workers"] += len(orphans)
+        self.world.jobs += len(orphans)
 
     # Chores.
 
@@ -242,14 +231,14 @@ class Town:
         assert connection.connection is not None
         row = connection.connection.execute(_DUES).fetchone()
         assert row is not None
-        job, jobs, look, post, ring, cases, running = row
+        job, jobs, look, post, ring, failures, running = row
         self.dues = SimpleNamespace(
             job=float(job) if job is not None else None,
             jobs=jobs,
             look=float(look) if look is not None else None,
             post=float(post) if post is not None else None,
             ring=float(ring) if ring is not None else None,
-            cases=cases,
+            failures=failures,
             running=running,
         )
         world.dirty = False

@@ -38,6 +38,31 @@ def hasten(order: int) -> None:
         )
 
 
+def take_over(dead_after: float, *, me: int | None = None) -> list[int]:
+    """Give the jobs of workers that show no sign of life to those that do; return the jobs' ids.
+
+    Looking and giving are one statement: between the two another worker might do the same, a third one take the job,
+    and it would be given away out of that one's hands. ``me`` is the caller's own worker: after a sleep of the whole
+    machine its own sign of life is old too, but it is not dead.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH orphan AS MATERIALIZED (
+                SELECT job.id FROM procrastinate_jobs AS job
+                 WHERE job.status = 'doing' AND (%(me)s::bigint IS NULL OR job.worker_id IS DISTINCT FROM %(me)s)
+                   AND (job.worker_id IS NULL OR EXISTS (
+                        SELECT FROM procrastinate_workers AS worker WHERE worker.id = job.worker_id
+                           AND worker.last_heartbeat < now() - make_interval(secs => %(dead_after)s)))
+                   FOR NO KEY UPDATE OF job SKIP LOCKED
+            )
+            SELECT id, procrastinate_retry_job_v2(id, now(), NULL, NULL, NULL) FROM orphan
+            """,
+            {"me": me, "dead_after": dead_after},
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
 @contextmanager
 def _in_djangos_words() -> Iterator[None]:
     """The queue shares our connection and our transaction; its troubles are told as the database's always are."""

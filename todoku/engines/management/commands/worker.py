@@ -21,7 +21,7 @@ from procrastinate.signals import on_stop
 from procrastinate.worker import Worker
 
 from todoku.bad_news import Unavailable
-from todoku.engines import engine
+from todoku.engines import engine, queue
 from todoku.engines.poller import look_again
 from todoku.engines.watch import watch
 from todoku.gateways import breaker
@@ -123,18 +123,21 @@ async def _stop_when(told: asyncio.Event, worker: Worker) -> None:
 
 
 async def _rescue(worker: Worker, dead_after: float) -> None:
-    """Give the jobs of workers that show no sign of life to those that do."""
-    manager = worker.app.job_manager
+    """Take over what dead workers had in hand, at once and then ever again."""
     while True:
         try:
-            for job in await manager.get_stalled_jobs(seconds_since_heartbeat=dead_after):
-                # After a sleep of the whole machine our own sign of life is old too, but we are not dead.
-                if job.worker_id is None or job.worker_id != worker.worker_id:
-                    log.warning("a worker has died; its job %s goes on here", job.call_string)
-                    await manager.retry_job(job)
-        except procrastinate.exceptions.ProcrastinateException as error:
+            for job in await asyncio.to_thread(_take_over, dead_after, worker.worker_id):
+                log.warning("a worker has died; its job %s goes on here", job)
+        except DatabaseError as error:
             log.warning("could not look for orphaned jobs: %s", error)
         await asyncio.sleep(dead_after / 4)
+
+
+def _take_over(dead_after: float, me: int | None) -> list[int]:
+    try:
+        return queue.take_over(dead_after, me=me)
+    finally:
+        connections.close_all()
 
 
 async def _every(seconds: float, chore: Callable[[], None]) -> None:
