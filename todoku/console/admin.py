@@ -1,119 +1,296 @@
-"""People, logins and what was done, in the console's dress; the queue's own tables are not for operators."""
+"""People and roles, in words for somebody who is no developer; Django's own tables for them are not for operators."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from axes.models import AccessAttempt, AccessFailureLog, AccessLog
-from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.contrib import admin, messages
 from django.contrib.auth.models import Group, User
-from django.db.models import Model
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from procrastinate.contrib.django.models import ProcrastinateJob
-from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from todoku.console.editable import WrittenDown
-from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display
-from todoku.console.templatetags.console import jst_seconds
+from todoku.console import people, roles
+from todoku.console.entrance import guard
+from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
+from todoku.console.templatetags.console import jst
+from todoku.staff import mails, second_factor, visits
 
-for plain in (User, Group, AccessAttempt, AccessFailureLog, AccessLog, ProcrastinateJob):
+for plain in (User, Group, EmailAddress, Authenticator, ProcrastinateJob):
     if admin.site.is_registered(plain):
         admin.site.unregister(plain)
 
-
-class OwnersOnly:
-    """Only a superuser may say who else may what; nobody is deleted, so that every act keeps its name."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Say whether the operator may make a user or a role."""
-        return _superuser(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Say whether the operator may change a user or a role."""
-        return _superuser(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody deletes a user or a role: take "active" away instead."""
-        return False
+#: What an owner can do to somebody with one press: the word in the address, what it does, and what is said then.
+PRESSES: dict[str, tuple[Callable[[HttpRequest, User], object], Any]] = {
+    "deactivate": (people.deactivate, gettext_lazy("Nobody can log in as %(name)s any more.")),
+    "activate": (people.activate, gettext_lazy("%(name)s may log in again.")),
+    "second-factor": (
+        people.reset_second_factor,
+        gettext_lazy("%(name)s sets up a new second step at the next login."),
+    ),
+    "link": (people.send_link, gettext_lazy("A link to set a password is on its way to %(name)s.")),
+    "end": (people.end_visits, gettext_lazy("All logins of %(name)s have ended.")),
+}
 
 
 @admin.register(User)
-class UserAdmin(OwnersOnly, WrittenDown, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # unfold has no types
-    """The operators."""
+class UserAdmin(ReadOnlyAdmin):
+    """Everybody who may log in to the console. Nobody is deleted, so that every act keeps its name."""
 
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "last_name", "first_name", "is_active", "is_staff", "is_superuser")
-    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
-    filter_horizontal = ()
-    actions = None
+    detail_template = "console/person.html"
+    list_display = ("username", "full_name", "email", "role", "second_step", "seen", "state")
+    list_filter = ("is_active", "groups")
+    ordering = ("-is_active", "username")
+    search_fields = ("username", "email", "last_name", "first_name")
+    search_help_text = gettext_lazy("User name, name or mail address")
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Owners invite people."""
+        return people.may_manage(request)
 
-@admin.register(Group)
-class GroupAdmin(OwnersOnly, WrittenDown, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold has no types
-    """Roles: what their holders may see and do."""
+    def get_urls(self) -> list[URLPattern]:
+        """What an owner does about people."""
+        view = self.admin_site.admin_view
+        return [
+            path("<int:pk>/role/", view(self.role_view), name="auth_user_role"),
+            path("<int:pk>/do/<slug:press>/", view(self.press_view), name="auth_user_press"),
+            *super().get_urls(),
+        ]
 
-    filter_horizontal = ()
-    actions = None
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Invite somebody: a name, a mail address and a role. They set their own password by the mail's link."""
+        if not people.may_manage(request):
+            raise PermissionDenied
+        if (sent := guard.ask_again(request)) is not None:
+            return sent
+        form = people.InviteForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            user = people.invite(request, form.cleaned_data)
+            messages.success(request, _("%(name)s is invited: the mail is on its way.") % {"name": user})
+            return HttpResponseRedirect(address(user))
+        return TemplateResponse(
+            request,
+            "console/invite.html",
+            {
+                **self.admin_site.each_context(request),
+                "title": _("Invite somebody"),
+                "list_title": self.opts.verbose_name_plural,
+                "list_link": reverse("admin:auth_user_changelist"),
+                "form": form,
+                "roles": list(roles.ROLES.values()),
+            },
+            status=422 if request.method == "POST" else 200,
+        )
 
+    def role_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Give somebody a role."""
+        user = self._person(request, pk)
+        if isinstance(user, HttpResponse):
+            return user
+        form = people.RoleForm(request.POST)
+        if not form.is_valid():
+            return self.show(request, user, status=422, role_form=form)
+        try:
+            if people.give_role(request, user, form.cleaned_data["role"]):
+                messages.success(request, _("The role is changed, and holds from now on."))
+        except roles.LastOwner:
+            _say_last_owner(request)
+        return HttpResponseRedirect(address(user))
 
-class LoginAdmin(ReadOnlyAdmin):
-    """Logins as axes notes them."""
+    def press_view(self, request: HttpRequest, pk: int, press: str) -> HttpResponse:
+        """One of the acts that need no form."""
+        if press not in PRESSES:
+            raise Http404
+        user = self._person(request, pk)
+        if isinstance(user, HttpResponse):
+            return user
+        act, said = PRESSES[press]
+        try:
+            act(request, user)
+            messages.success(request, said % {"name": user})
+        except roles.LastOwner:
+            _say_last_owner(request)
+        return HttpResponseRedirect(address(user))
 
-    ordering = ("-attempt_time", "-id")
-    search_fields = ("=username", "=ip_address")
-    search_help_text = gettext_lazy("User or IP address")
+    def _person(self, request: HttpRequest, pk: int) -> User | HttpResponse:
+        """Whom an act is about, or why it may not be done: only a POST, by an owner who lately proved who they are."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not people.may_manage(request):
+            raise PermissionDenied
+        user = User.objects.filter(pk=pk).first()
+        if user is None:
+            raise Http404
+        return guard.ask_again(request, address(user)) or user
 
-    @display(description=gettext_lazy("at"), ordering="attempt_time")
-    def when(self, login: Any) -> str:
-        """When it was."""
-        return jst_seconds(login.attempt_time)
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """Bring along role and second factor, so that a list of any length asks as often."""
+        people_: QuerySet[User] = super().get_queryset(request)
+        totp = Authenticator.objects.filter(user_id=OuterRef("pk"), type=Authenticator.Type.TOTP)
+        return people_.prefetch_related("groups").annotate(has_second=Exists(totp))
 
-    def title(self, thing: Any) -> str:
-        """The heading: who and when."""
-        return f"{thing.username} · {jst_seconds(thing.attempt_time)}"
+    @display(description=gettext_lazy("name"), ordering="last_name")
+    def full_name(self, user: User) -> str:
+        """Family name first, as in Japan."""
+        return f"{user.last_name} {user.first_name}".strip() or "–"
 
-    def page(self, request: HttpRequest, thing: Any) -> Page:
-        """One login, or a row of failed ones."""
+    @display(description=gettext_lazy("role"))
+    def role(self, user: User) -> str:
+        """What the person may."""
+        names = {group.name for group in user.groups.all()}
+        key = roles.OWNER if user.is_superuser else next((key for key in roles.ROLES if key in names), "")
+        return roles.name_of(key)
+
+    @display(description=gettext_lazy("two-step login"), boolean=True)
+    def second_step(self, user: Any) -> bool:
+        """Whether the person has set up a second factor."""
+        return bool(user.has_second)
+
+    @display(description=gettext_lazy("last login"), ordering="last_login")
+    def seen(self, user: User) -> str:
+        """When the person last logged in."""
+        return jst(user.last_login)
+
+    @display(description=gettext_lazy("may log in"), boolean=True, ordering="is_active")
+    def state(self, user: User) -> bool:
+        """Whether the person may log in."""
+        return user.is_active
+
+    def title(self, thing: User) -> str:
+        """The heading: who it is."""
+        return f"{self.full_name(thing)} ({thing.username})" if thing.last_name or thing.first_name else thing.username
+
+    def page(self, request: HttpRequest, thing: User) -> Page:
+        """Who somebody is, what they may, where they are logged in, and what an owner can do about it."""
+        user, manages = thing, people.may_manage(request)
+        key = roles.role_of(user)
+        more: dict[str, Any] = {"person": user, "manages": manages, "has_second": second_factor.has(user)}
+        if manages:
+            more["role_form"] = people.RoleForm(initial={"role": key})
+            more["link"] = mails.link(user) if user.is_active and not user.has_usable_password() else ""
         return Page(
             cards=[
                 Card(
-                    _("Login"),
+                    _("Person"),
                     [
-                        Fact(_("User"), thing.username or "–"),
-                        Fact(_("IP address"), thing.ip_address or "–", mono=True),
-                        Fact(_("Browser"), thing.user_agent),
-                        Fact(_("At"), jst_seconds(thing.attempt_time)),
-                        *(
-                            [Fact(_("Failures"), thing.failures_since_start)]
-                            if hasattr(thing, "failures_since_start")
-                            else [Fact(_("Logged out"), jst_seconds(thing.logout_time))]
+                        Fact(_("User name"), user.username, mono=True),
+                        Fact(_("Mail"), user.email or "–"),
+                        Fact(_("Role"), roles.name_of(key)),
+                        Fact(
+                            _("May log in"),
+                            _("yes") if user.is_active else _("no"),
+                            state="yes" if user.is_active else "no",
                         ),
+                        Fact(_("Two-step login"), _("on") if more["has_second"] else _("off")),
+                        Fact(_("Last login"), jst(user.last_login)),
+                        Fact(_("Since"), jst(user.date_joined)),
                     ],
                 )
-            ]
+            ],
+            tables=[
+                Table(
+                    _("Open logins"),
+                    [
+                        (
+                            Fact(_("Since"), jst(visit.began_at)),
+                            Fact(_("Last seen"), jst(visit.seen_at)),
+                            Fact(_("IP address"), visit.ip or "–", mono=True),
+                            Fact(_("Browser"), visit.browser[:80] or "–"),
+                        )
+                        for visit in visits.open_visits(user)
+                    ],
+                    _("Not logged in anywhere."),
+                )
+            ],
+            more=more,
         )
 
 
-@admin.register(AccessLog)
-class AccessLogAdmin(LoginAdmin):
-    """Who has logged in, from where."""
-
-    list_display = ("when", "username", "ip_address", "logout_time")
-
-
-@admin.register(AccessAttempt)
-class AccessAttemptAdmin(LoginAdmin):
-    """Failed logins, counted until one succeeds."""
-
-    list_display = ("when", "username", "ip_address", "failures_since_start")
+def _say_last_owner(request: HttpRequest) -> None:
+    messages.error(
+        request, _("Nothing was changed: this is the last owner, and somebody has to be able to give roles.")
+    )
 
 
-def _superuser(request: HttpRequest) -> bool:
-    return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
+@admin.register(Group)
+class RoleAdmin(ReadOnlyAdmin):
+    """The roles: what their holders may see and do. They are part of the program (console/roles.py)."""
+
+    list_display = ("called", "says", "how_many")
+    search_fields = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        """The shop's own roles, with how many people have each."""
+        groups: QuerySet[Group] = super().get_queryset(request)
+        return groups.annotate(people=Count("user", filter=Q(user__is_active=True))).order_by("pk")
+
+    @display(description=gettext_lazy("role"))
+    def called(self, group: Group) -> str:
+        """The role's name."""
+        return roles.name_of(group.name) if group.name in roles.ROLES else group.name
+
+    @display(description=gettext_lazy("what it is for"))
+    def says(self, group: Group) -> str:
+        """What its holders do."""
+        return str(roles.ROLES[group.name].says) if group.name in roles.ROLES else "–"
+
+    @display(description=gettext_lazy("people"))
+    def how_many(self, group: Any) -> str:
+        """How many have it."""
+        return f"{group.people:,}"
+
+    def title(self, thing: Group) -> str:
+        """The heading: the role's name."""
+        return self.called(thing)
+
+    def page(self, request: HttpRequest, thing: Group) -> Page:
+        """What the role may do with each kind of thing, and who has it."""
+        may: dict[str, list[str]] = {}
+        for permission in thing.permissions.select_related("content_type").order_by("content_type", "codename"):
+            model = permission.content_type.model_class()
+            if model is None:
+                continue
+            verb = permission.codename.partition("_")[0]
+            plain = permission.codename == f"{verb}_{permission.content_type.model}" and verb in VERBS
+            word = str(VERBS[verb]) if plain else _(permission.name)
+            may.setdefault(str(model._meta.verbose_name_plural), []).append(word)
+        return Page(
+            cards=[Card(_("Role"), [Fact(_("What it is for"), self.says(thing))])],
+            tables=[
+                Table(
+                    _("What its holders may"),
+                    [(Fact(_("Thing"), name), Fact(_("May"), " · ".join(words))) for name, words in may.items()],
+                    _("Nothing."),
+                ),
+                Table(
+                    _("Who has it"),
+                    [
+                        (
+                            Fact(_("User name"), user.username, link(request, "auth", "user", user.pk)),
+                            Fact(_("Name"), f"{user.last_name} {user.first_name}".strip() or "–"),
+                        )
+                        for user in thing.user_set.filter(is_active=True).order_by("username")[:100]
+                    ],
+                    _("Nobody."),
+                ),
+            ],
+        )
+
+
+#: What one may do with a thing.
+VERBS = {
+    "view": gettext_lazy("look at"),
+    "add": gettext_lazy("add"),
+    "change": gettext_lazy("change and act on"),
+    "delete": gettext_lazy("delete"),
+}

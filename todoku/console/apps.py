@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 ROOMS: dict[str, Any] = {
     "audit": _("Audit log"),
     "auth": _("People"),
-    "axes": _("Logins"),
     "cart": _("Carts"),
     "catalog": _("Goods"),
     "engines": _("Executions"),
@@ -26,6 +25,7 @@ ROOMS: dict[str, Any] = {
     "reconciliation": _("Reconciliation"),
     "ringing": _("Bell"),
     "shop": _("Shop settings"),
+    "staff": _("Logins"),
     "stock": _("Stock"),
     "webhooks": _("Stripe events"),
 }

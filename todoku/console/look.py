@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 #: A calm sea green, from the lightest to the darkest.
@@ -40,6 +41,12 @@ UNFOLD: dict[str, Any] = {
     "COLORS": {"primary": SEA},
     "STYLES": [lambda request: static("console/console.css")],
     "SCRIPTS": [lambda request: static("console/console.js")],
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Your logins"), "link": reverse_lazy("admin:visits")},
+            {"title": _("Two-step login"), "link": reverse_lazy("admin:second_factor")},
+        ],
+    },
     "SIDEBAR": {
         "show_search": False,
         "command_search": False,

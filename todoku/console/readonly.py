@@ -20,6 +20,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display as unfold_display
 
 from todoku.console import acts, labels
+from todoku.console.editable import WrittenDown
 from todoku.console.sidebar import may_see
 
 Column = TypeVar("Column", bound=Callable[..., Any])
@@ -93,7 +94,7 @@ class Page:
     more: dict[str, Any] = field(default_factory=dict)
 
 
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
+class ReadOnlyAdmin(WrittenDown, ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """Rows that the shop writes and people look at."""
 
     detail_template = "console/detail.html"

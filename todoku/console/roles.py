@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 OWNER, OPERATOR, SHIPPING, READ_ONLY = "owner", "operator", "shipping", "read_only"
 
 #: Apps that are not the shop's own and whose permissions an owner has nevertheless.
-PEOPLE = ("auth", "axes")
+PEOPLE = ("auth",)
 
 #: What everybody may look at who may look at anything: the shop's state, with personal data masked.
 LOOKS = """
@@ -47,7 +47,7 @@ WORKS = """
     engines.change_execution
     notify.change_case
     fulfilment.change_delivery
-    reconciliation.change_run
+    reconciliation.add_run
     catalog.add_product  catalog.change_product
     stock.change_level
 """

@@ -64,10 +64,9 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
     (
         _("People"),
         [
-            (_("Users"), "person", "auth", "user"),
+            (_("People"), "person", "auth", "user"),
             (_("Roles"), "group", "auth", "group"),
-            (_("Logins"), "login", "axes", "accesslog"),
-            (_("Failed logins"), "lock", "axes", "accessattempt"),
+            (_("Logins"), "login", "staff", "visit"),
             (_("Audit log"), "history", "audit", "entry"),
         ],
     ),

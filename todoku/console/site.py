@@ -11,18 +11,21 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 from django.utils.cache import add_never_cache_headers
 from unfold.sites import UnfoldAdminSite
 
 from todoku.console import front
+from todoku.console.entrance import guard, own, passwords
+from todoku.console.entrance import login as entrance
 
 #: What is added to the shop's policy on the console's pages, and nowhere else.
 OPENED = {"script-src": ["'unsafe-eval'"], "style-src": ["'unsafe-inline'"]}
 
 View = Callable[..., HttpResponseBase]
+Page = Callable[..., HttpResponseBase]
 
 
 def opened(view: View) -> View:
@@ -43,7 +46,6 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     """The operator's console."""
 
     index_template = "console/front.html"
-    login_template = "console/login.html"
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Add the pages that belong to no model."""
@@ -51,15 +53,52 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
 
         return [path("runbook/", self.admin_view(runbook_page.page), name="runbook"), *super().get_urls()]
 
-    def admin_view(self, view: View, cacheable: bool = False) -> View:
-        """Ask for a login before every page, as Django does, and open the policy for unfold."""
+    def admin_view(self, view: View, cacheable: bool = False, *, enrolling: bool = False) -> View:
+        """Ask for a login before every page, as Django does, for one that has not ended and had its second factor."""
         guarded: View = super().admin_view(view, cacheable)
-        return opened(guarded)
+
+        @wraps(guarded)
+        def kept(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            return guard.keep_out(request, enrolling=enrolling) or guarded(request, *args, **kwargs)
+
+        return opened(kept)
+
+    def extra_urls(self) -> list[URLPattern]:
+        """The way in, and the pages about one's own login."""
+
+        def outside(page: Page) -> View:
+            return opened(lambda request, **found: page(request, self.each_context(request), **found))
+
+        def inside(page: Page, *, enrolling: bool = False) -> View:
+            return self.admin_view(lambda request: page(request, self.each_context(request)), enrolling=enrolling)
+
+        return [
+            path("code/", outside(entrance.code), name="code"),
+            path("forgotten/", outside(passwords.forgotten), name="forgotten"),
+            path("password/<uidb64>/<token>/", outside(passwords.by_link), name="set_password"),
+            path("second-factor/", inside(own.second_factor_page, enrolling=True), name="second_factor"),
+            path("second-factor/codes/", inside(own.codes_page, enrolling=True), name="recovery_codes"),
+            path("logins/", inside(own.visits_page), name="visits"),
+            path("prove/", inside(own.prove), name="prove"),
+        ]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the login; who has logged in goes on to the page they wanted."""
-        shown: HttpResponse = opened(super().login)(request, extra_context)  # type: ignore[assignment]
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(guard.wanted_page(request))
+        context = {**self.each_context(request), **(extra_context or {})}
+        shown: HttpResponse = opened(entrance.login)(request, context)  # type: ignore[assignment]
         return shown
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """End this login. Only a POST does."""
+        return entrance.logout(request) if request.method == "POST" else HttpResponseNotAllowed(["POST"])
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Change one's own password."""
+        context = {**self.each_context(request), **(extra_context or {})}
+        changed: HttpResponse = passwords.Own.as_view(extra_context=context)(request)  # type: ignore[assignment]
+        return changed
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Give every page what the language switch needs."""

@@ -1,0 +1,143 @@
+"""Every address x eight kinds of visitor: nobody gets more than ``routes.py`` says, and no address is forgotten."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.template.response import SimpleTemplateResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+
+from rehearsal.api import Rehearsal
+from tests import shop
+from tests.console import desk
+from tests.console.routes import ACTORS, ROUTES, Row
+from todoku.audit.write import write
+from todoku.console import roles
+from todoku.order import links
+from todoku.order.models import MyPageEntry, Order
+from todoku.quote.models import RemoteIsland
+from todoku.reconciliation.models import Run
+from todoku.storefront import shopper
+
+pytestmark = pytest.mark.django_db
+
+
+def walk(patterns: Any, before: str = "") -> Iterator[str]:
+    """Every route of the site, as the ``urls.py`` files write it."""
+    for pattern in patterns:
+        here = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from walk(pattern.url_patterns, here)
+        elif isinstance(pattern, URLPattern):
+            # This one names every app in its pattern.
+            yield "console/<app_label>/" if "(?P<app_label>" in here else here
+
+
+def test_every_route_has_its_line_and_every_line_its_route() -> None:
+    site = set(walk(get_resolver().url_patterns))
+    assert site - set(ROUTES) == set(), "add these to tests/console/routes.py, with what each visitor gets"
+    assert set(ROUTES) - site == set(), "these are gone: take them out of tests/console/routes.py"
+
+
+class World:
+    """A shop with one of everything, and eight browsers."""
+
+    def __init__(self) -> None:
+        self.client = Client(raise_request_exception=False)
+        shop.furnish()
+        RemoteIsland.objects.create(postal_prefix="100", fee=900, name_ja="伊豆")
+        crab = shop.sell()
+        mine, others = "m" * 43, "o" * 43
+        self.order = desk.stuck_order(crab)
+        Order.objects.update(shopper=shopper.fingerprint(mine))
+        MyPageEntry.objects.create(order=self.order, shopper=shopper.fingerprint(mine))
+        self._rows()
+        self.names = {
+            "order": self.order.pk,
+            "token": links.token(self.order),
+            "delivery": self.order.deliveries.get().pk,
+            "case": self.order.cases.get().pk,
+            "execution": self.order.executions.get().pk,
+            "product": crab.pk,
+        }
+        self.browsers = {"anonymous": Client(), "shopper": Client(), "other shopper": Client()}
+        self.browsers["shopper"].cookies[shopper.cookie_name()] = mine
+        self.browsers["other shopper"].cookies[shopper.cookie_name()] = others
+        for key in roles.ROLES:
+            self.browsers[key.replace("_", " ")] = desk.member(key, key)
+        expired = desk.member("expired", roles.OWNER)
+        Session.objects.filter(session_key=expired.cookies["sessionid"].value).delete()
+        self.browsers["expired"] = expired
+        assert set(self.browsers) == set(ACTORS)
+
+    def _rows(self) -> None:
+        write(who="owner", act="changed")
+        Run.objects.create(kind="window", since=timezone.now(), started_at=timezone.now())
+
+    def address(self, row: Row) -> str:
+        """The row's address in this world."""
+
+        def found(match: re.Match[str]) -> str:
+            name = match[1]
+            if "." not in name:
+                return str(self.names[name])
+            first = apps.get_model(name)._default_manager.order_by("pk").first()
+            assert first is not None, f"the world of test_routes.py has no {name}"
+            return str(first.pk)
+
+        return re.sub(r"\{([a-z_.]+)\}", found, row.url)
+
+    def ask(self, actor: str, method: str, address: str) -> tuple[str, bytes]:
+        """What this visitor gets: one of the signs of ``routes.py``. Nothing that comes of it stays."""
+        # One client for all: each new one would build all the middleware anew.
+        self.client.cookies = copy.copy(self.browsers[actor].cookies)
+        with transaction.atomic():
+            answer = self.client.generic(method, address)
+            body = b"" if answer.streaming else answer.content
+            transaction.set_rollback(True)
+        return _sign(answer), body
+
+
+def _sign(answer: Any) -> str:
+    status = answer.status_code
+    if status in (301, 302, 303):
+        return "L" if answer.headers["Location"].startswith("/console/login/") else ">"
+    if 200 <= status < 300:
+        return "."
+    return {403: "x", 404: "0", 405: "m", 400: "?", 413: "?", 415: "?", 422: "?"}.get(status, f"[{status}]")
+
+
+@pytest.fixture
+def world(db: None, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """One world for the whole table. How a page looks is for other tests, so the console's pages are not drawn."""
+    monkeypatch.setattr(SimpleTemplateResponse, "rendered_content", "")
+    logging.disable(logging.CRITICAL)
+    yield World()
+    logging.disable(logging.NOTSET)
+
+
+def test_every_visitor_gets_what_the_table_says(world: World) -> None:
+    wrong = []
+    for route, row in ROUTES.items():
+        address = world.address(row)
+        for method, told in (("GET", row.get), ("POST", row.post)):
+            expected = told.replace(" ", "")
+            got = ""
+            for actor in ACTORS:
+                sign, body = world.ask(actor, method, address)
+                got += sign
+                if row.private and actor not in ("shopper",) and world.order.number.encode() in body:
+                    wrong.append(f"{route}: {actor} sees {world.order.number}")
+            if got != expected:
+                wrong.append(f"{route}: {method} is {got}, the table says {expected}")
+    assert not wrong, "\n".join(wrong)
