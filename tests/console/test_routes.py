@@ -6,6 +6,7 @@ import copy
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from tests.console import desk
 from tests.console.routes import ACTORS, ROUTES, Row
 from todoku.audit.write import write
 from todoku.console import roles
+from todoku.console.site import ConsoleSite
 from todoku.order import links
 from todoku.order.models import MyPageEntry, Order
 from todoku.quote.models import RemoteIsland
@@ -98,13 +100,14 @@ class World:
         return re.sub(r"\{([a-z_.]+)\}", found, row.url)
 
     def ask(self, actor: str, method: str, address: str) -> tuple[str, bytes]:
-        """What this visitor gets: one of the signs of ``routes.py``. Nothing that comes of it stays."""
+        """What this visitor gets: one of the signs of ``routes.py``. Nothing that comes of a POST stays."""
         # One client for all: each new one would build all the middleware anew.
         self.client.cookies = copy.copy(self.browsers[actor].cookies)
-        with transaction.atomic():
+        with transaction.atomic() if method == "POST" else nullcontext():
             answer = self.client.generic(method, address)
             body = b"" if answer.streaming else answer.content
-            transaction.set_rollback(True)
+            if method == "POST":
+                transaction.set_rollback(True)
         return _sign(answer), body
 
 
@@ -121,6 +124,7 @@ def _sign(answer: Any) -> str:
 def world(db: None, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """One world for the whole table. How a page looks is for other tests, so the console's pages are not drawn."""
     monkeypatch.setattr(SimpleTemplateResponse, "rendered_content", "")
+    monkeypatch.setattr(ConsoleSite, "each_context", lambda site, request: {})
     logging.disable(logging.CRITICAL)
     yield World()
     logging.disable(logging.NOTSET)
