@@ -132,8 +132,10 @@ def _operator() -> None:
     everybody_may_call = os.environ.get("TODOKU_LOOPBACK", "1") != "1"
     operator = users.filter(username=DEMO_OPERATOR).first()
     if operator is None and not users.exists():
+        from todoku.console import roles
+
         password = secrets.token_urlsafe(12) if everybody_may_call else DEMO_PASSWORD
-        User.objects.create_superuser(DEMO_OPERATOR, "operator@example.jp", password)
+        roles.give(User.objects.create_user(DEMO_OPERATOR, "operator@example.jp", password), roles.OWNER)
         _tell(login=[DEMO_OPERATOR, password])
     elif operator is not None and operator.check_password(DEMO_PASSWORD):
         password = DEMO_PASSWORD

@@ -45,6 +45,14 @@ def test_the_owner_has_every_permission_of_the_shop() -> None:
 
 
 @pytest.mark.django_db
+def test_every_permission_can_be_read_by_somebody_who_is_no_developer() -> None:
+    for permission in Permission.objects.filter(content_type__app_label__in=roles._own_apps()):
+        verb = permission.codename.partition("_")[0]
+        plain = permission.codename == f"{verb}_{permission.content_type.model}"
+        assert plain or permission.codename in roles.CALLED, f"{permission.codename} wants a name in roles.CALLED"
+
+
+@pytest.mark.django_db
 def test_what_was_changed_by_hand_is_as_before_after_the_next_migration() -> None:
     group = Group.objects.get(name=roles.READ_ONLY)
     before = codenames(roles.READ_ONLY)

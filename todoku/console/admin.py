@@ -262,7 +262,7 @@ class RoleAdmin(ReadOnlyAdmin):
                 continue
             verb = permission.codename.partition("_")[0]
             plain = permission.codename == f"{verb}_{permission.content_type.model}" and verb in VERBS
-            word = str(VERBS[verb]) if plain else _(permission.name)
+            word = str(VERBS[verb] if plain else roles.CALLED.get(permission.codename, permission.name))
             may.setdefault(str(model._meta.verbose_name_plural), []).append(word)
         return Page(
             cards=[Card(_("Role"), [Fact(_("What it is for"), self.says(thing))])],

@@ -40,6 +40,13 @@ LOOKS = """
     webhooks.view_stripeevent
 """
 
+#: What the permissions are called that are not just looking at, adding, changing or deleting a thing.
+CALLED: dict[str, Any] = {
+    "view_personal_data": _("see customers' names, addresses, phone numbers and mail addresses"),
+    "view_parcel_data": _("see what stands on a parcel: name, address and phone number"),
+    "export_entry": _("export the audit log"),
+}
+
 #: The day's work on orders, cases, goods and stock.
 WORKS = """
     order.view_personal_data
