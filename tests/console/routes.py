@@ -141,11 +141,27 @@ ROUTES: dict[str, Row] = {
     **listed("reconciliation.run", OFFICE),
     "console/reconciliation/run/": console("/console/reconciliation/run/", OFFICE, "mmxm"),
     "console/reconciliation/run/now/": console("/console/reconciliation/run/now/", "mmmm", ">>xx"),
+    "console/runbook/": console("/console/runbook/", ALL, "mmmm"),
+    **edited("ringing.channel", OFFICE, "?xxx", added=OWNER),
+    "console/ringing/channel/": console("/console/ringing/channel/", OFFICE, "mmxm"),
+    "console/ringing/channel/add/": console("/console/ringing/channel/add/", OWNER, "?xxx"),
+    "console/ringing/channel/<int:pk>/test/": console(
+        "/console/ringing/channel/{ringing.channel}/test/", ">xxx", ">xxx"
+    ),
+    "console/ringing/channel/<int:pk>/remove/": console(
+        "/console/ringing/channel/{ringing.channel}/remove/", ">xxx", ">xxx"
+    ),
     # Goods -------------------------------------------------------------------------------------------------------
     **edited("catalog.product", ALL, WORKS),
     **listed("stock.level", ALL),
     "console/stock/level/<int:pk>/adjust/": console("/console/stock/level/{product}/adjust/", ">>>x", "???x"),
+    "console/stock/level/<int:pk>/count/": console("/console/stock/level/{product}/count/", ">>>x", "???x"),
+    "console/stock/level/<int:pk>/warn/": console("/console/stock/level/{product}/warn/", ">>>x", ">>>x"),
     **listed("stock.movement", ALL),
+    "console/stock/movement/export/": console("/console/stock/movement/export/", ALL, ALL),
+    **listed("stock.restock", ALL),
+    "console/stock/restock/upload/": console("/console/stock/restock/upload/", "...x", "???x"),
+    "console/stock/restock/<int:pk>/apply/": console("/console/stock/restock/{stock.restock}/apply/", ">>>x", ">>>x"),
     **listed("stock.reservation", OFFICE),
     # Shipping and tax --------------------------------------------------------------------------------------------
     **edited("quote.taxrate", OFFICE, OWNER, deleted=OWNER),

@@ -353,7 +353,8 @@ def test_a_login_ends_after_half_an_hour_of_silence_and_after_eight_hours(harm: 
     client = browser()
     log_in(client)
     Visit.objects.update(**{name: timezone.now() - age for name, age in harm.items()})
-    assert unquote(client.get("/console/order/order/").headers["Location"]) == "/console/login/?next=/console/order/order/"
+    sent = client.get("/console/order/order/")
+    assert unquote(sent.headers["Location"]) == "/console/login/?next=/console/order/order/"
     assert Visit.objects.get().ended_at is not None
     Visit.objects.update(seen_at=timezone.now(), began_at=timezone.now())
     assert client.get("/console/").status_code == 302

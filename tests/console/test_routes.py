@@ -29,6 +29,8 @@ from todoku.order import links
 from todoku.order.models import MyPageEntry, Order
 from todoku.quote.models import RemoteIsland
 from todoku.reconciliation.models import Run
+from todoku.ringing.models import Channel
+from todoku.stock.models import Restock
 from todoku.storefront import shopper
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +86,8 @@ class World:
 
     def _rows(self) -> None:
         write(who="owner", act="changed")
+        Channel.objects.create(name="mail", address="operator@example.jp")
+        Restock.objects.create(file="restock.csv", digest="0", encoding="utf-8", rows=[], who="owner")
         Run.objects.create(kind="window", since=timezone.now(), started_at=timezone.now())
 
     def address(self, row: Row) -> str:
