@@ -134,6 +134,19 @@ ROUTES: dict[str, Row] = {
     "console/fulfilment/delivery/<int:pk>/ship/": console(
         "/console/fulfilment/delivery/{delivery}/ship/", "mmmm", "???x"
     ),
+    "console/order/order/<int:pk>/call-off/": console("/console/order/order/{order}/call-off/", "mmmm", "??xx"),
+    "console/order/order/export/": console("/console/order/order/export/", WORKS, "??xx"),
+    "console/fulfilment/delivery/<int:pk>/renumber/": console(
+        "/console/fulfilment/delivery/{delivery}/renumber/", "mmmm", "???x"
+    ),
+    "console/fulfilment/delivery/<int:pk>/take-back/": console(
+        "/console/fulfilment/delivery/{delivery}/take-back/", "mmmm", "???x"
+    ),
+    "console/fulfilment/delivery/carrier-file/": console("/console/fulfilment/delivery/carrier-file/", "...x", "...x"),
+    "console/fulfilment/delivery/picking/": console("/console/fulfilment/delivery/picking/", ALL, ALL),
+    "console/fulfilment/delivery/slips/": console("/console/fulfilment/delivery/slips/", "...x", "...x"),
+    "console/fulfilment/delivery/tracking/": console("/console/fulfilment/delivery/tracking/", "...x", "???x"),
+    "console/fulfilment/delivery/tracking/apply/": console("/console/fulfilment/delivery/tracking/apply/", "mmmm", ">>>x"),
     **listed("notify.case", OFFICE),
     "console/notify/case/<int:pk>/mail/": console("/console/notify/case/{case}/mail/", ">>xx", ">>xx"),
     "console/notify/case/<int:pk>/close/": console("/console/notify/case/{case}/close/", ">>xx", ">>xx"),
