@@ -1,8 +1,10 @@
 """Every address of the site, and what each of eight kinds of visitor gets there; ``test_routes.py`` holds it to that.
 
-**To add a route**, add a line to ``ROUTES``: the route as ``urls.py`` writes it (the test's message quotes it), an
-address that fits it, and what eight visitors get for a GET and for a POST without any fields. For a new list of the
-console, add a line ``**listed("app.model", "seen")`` (rows to look at) or ``**edited(…)`` (rows with Django's forms).
+**To add a route**, add a line to ``ROUTES``: the route as ``urls.py`` writes it (the test's message quotes it), and
+what the visitors get for a GET and for a POST without any fields. For the console that is ``console("GET", "POST")``
+with a sign for each of the four roles; its ``<int:pk>`` is the first row of the model in the address. For a new list
+of the console, add ``**listed("app.model", SEEN)`` (rows to look at) or ``**edited(…)`` (rows with Django's forms), and
+make a row of it in ``World._rows`` of ``test_routes.py``.
 
 The eight stand in this order; spaces are only for the eye:
 
@@ -14,8 +16,7 @@ Each is one sign:
     >  sent on to another page      0  404, there is none           m  405, not with this method
     ?  400, 413, 415 or 422: what was sent cannot be read
 
-An address may name what is in the world of ``test_routes.py``: {order}, {case}, {token} …, and {app.model} for the
-first row of any kind.
+An address of one's own may name {token} (the order's link) and {app.model} (the first row of any kind).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ NOBODY, EVERYBODY = "xxxx", "...."
 
 @dataclass(frozen=True)
 class Row:
-    """One route: an address of it, and what the eight visitors get."""
+    """One route: an address of it (none: the route itself, on the first row), and what the eight visitors get."""
 
     url: str
     get: str
@@ -40,7 +41,7 @@ class Row:
     private: bool = False
 
 
-def console(url: str, get: str, post: str) -> Row:
+def console(get: str, post: str, url: str = "") -> Row:
     """A route of the console: only the four roles differ."""
     return Row(url, LOGIN.format(get), LOGIN.format(post))
 
@@ -50,12 +51,12 @@ def listed(model: str, seen: str, added: str = NOBODY) -> dict[str, Row]:
     at = f"console/{model.replace('.', '/')}/"
     row = f"/{at}{{{model}}}/"
     return {
-        at: console(f"/{at}", seen, seen),
-        f"{at}add/": console(f"/{at}add/", added, added.replace(".", "?")),
-        f"{at}<path:object_id>/change/": console(f"{row}change/", seen, "mmmm"),
-        f"{at}<path:object_id>/history/": console(f"{row}history/", ">xxx", ">xxx"),
-        f"{at}<path:object_id>/delete/": console(f"{row}delete/", NOBODY, NOBODY),
-        f"{at}<path:object_id>/": console(row, ">>>>", ">>>>"),
+        at: console(seen, seen),
+        f"{at}add/": console(added, added.replace(".", "?")),
+        f"{at}<path:object_id>/change/": console(seen, "mmmm", f"{row}change/"),
+        f"{at}<path:object_id>/history/": console(">xxx", ">xxx", f"{row}history/"),
+        f"{at}<path:object_id>/delete/": console(NOBODY, NOBODY, f"{row}delete/"),
+        f"{at}<path:object_id>/": console(">>>>", ">>>>", row),
     }
 
 
@@ -65,12 +66,12 @@ def edited(model: str, seen: str, changed: str, added: str = "", deleted: str = 
     row = f"/{at}{{{model}}}/"
     added = added or changed
     return {
-        at: console(f"/{at}", seen, seen),
-        f"{at}add/": console(f"/{at}add/", added, added),
-        f"{at}<path:object_id>/change/": console(f"{row}change/", seen, changed),
-        f"{at}<path:object_id>/history/": console(f"{row}history/", ">xxx", ">xxx"),
-        f"{at}<path:object_id>/delete/": console(f"{row}delete/", deleted, deleted),
-        f"{at}<path:object_id>/": console(row, ">>>>", ">>>>"),
+        at: console(seen, seen),
+        f"{at}add/": console(added, added),
+        f"{at}<path:object_id>/change/": console(seen, changed, f"{row}change/"),
+        f"{at}<path:object_id>/history/": console(">xxx", ">xxx", f"{row}history/"),
+        f"{at}<path:object_id>/delete/": console(deleted, deleted, f"{row}delete/"),
+        f"{at}<path:object_id>/": console(">>>>", ">>>>", row),
     }
 
 
@@ -109,72 +110,62 @@ ROUTES: dict[str, Row] = {
     "healthz": Row("/healthz", PUBLIC, NOT_SO),
     "webhooks/stripe/": Row("/webhooks/stripe/", NOT_SO, UNREAD),
     # The console's doors -----------------------------------------------------------------------------------------
-    "console/": console("/console/", ALL, ALL),
+    "console/": console(ALL, ALL),
     "console/login/": Row("/console/login/", "... >>>> .", "... .... ."),
     "console/logout/": Row("/console/logout/", ">>> mmmm >", ">>> LLLL >"),
     "console/code/": Row("/console/code/", "LLLLLLLL", "LLLLLLLL"),
     "console/forgotten/": Row("/console/forgotten/", PUBLIC, UNREAD),
     "console/password/<uidb64>/<token>/": Row("/console/password/MQ/none/", PUBLIC, PUBLIC),
-    "console/second-factor/": console("/console/second-factor/", ALL, "????"),
-    "console/second-factor/codes/": console("/console/second-factor/codes/", ALL, ">>>>"),
-    "console/logins/": console("/console/logins/", ALL, ">>>>"),
-    "console/prove/": console("/console/prove/", ALL, "????"),
-    "console/password_change/": console("/console/password_change/", ALL, ALL),
-    "console/password_change/done/": console("/console/password_change/done/", ALL, "mmmm"),
-    "console/search/": console("/console/search/", ALL, ALL),
-    "console/autocomplete/": console("/console/autocomplete/", NOBODY, "mmmm"),
-    "console/jsi18n/": console("/console/jsi18n/", ALL, "mmmm"),
-    "console/r/<path:content_type_id>/<path:object_id>/": console("/console/r/1/1/", "0000", "0000"),
-    "console/<app_label>/": console("/console/order/", "..0.", "..0."),
-    "console/(?P<url>.*)$": console("/console/nothing-here/", "0000", "0000"),
+    "console/second-factor/": console(ALL, "????"),
+    "console/second-factor/codes/": console(ALL, ">>>>"),
+    "console/logins/": console(ALL, ">>>>"),
+    "console/prove/": console(ALL, "????"),
+    "console/password_change/": console(ALL, ALL),
+    "console/password_change/done/": console(ALL, "mmmm"),
+    "console/search/": console(ALL, ALL),
+    "console/autocomplete/": console(NOBODY, "mmmm"),
+    "console/jsi18n/": console(ALL, "mmmm"),
+    "console/r/<path:content_type_id>/<path:object_id>/": console("0000", "0000", "/console/r/1/1/"),
+    "console/<app_label>/": console("..0.", "..0.", "/console/order/"),
+    "console/(?P<url>.*)$": console("0000", "0000", "/console/nothing-here/"),
     # Orders ------------------------------------------------------------------------------------------------------
     **listed("order.order", OFFICE),
-    "console/order/order/<int:pk>/mail/": console("/console/order/order/{order}/mail/", ">>xx", "??xx"),
+    "console/order/order/<int:pk>/mail/": console(">>xx", "??xx"),
     **listed("fulfilment.delivery", ALL),
-    "console/fulfilment/delivery/<int:pk>/ship/": console(
-        "/console/fulfilment/delivery/{delivery}/ship/", "mmmm", "???x"
-    ),
-    "console/order/order/<int:pk>/call-off/": console("/console/order/order/{order}/call-off/", "mmmm", "??xx"),
-    "console/order/order/export/": console("/console/order/order/export/", WORKS, "??xx"),
-    "console/fulfilment/delivery/<int:pk>/renumber/": console(
-        "/console/fulfilment/delivery/{delivery}/renumber/", "mmmm", "???x"
-    ),
-    "console/fulfilment/delivery/<int:pk>/take-back/": console(
-        "/console/fulfilment/delivery/{delivery}/take-back/", "mmmm", "???x"
-    ),
-    "console/fulfilment/delivery/carrier-file/": console("/console/fulfilment/delivery/carrier-file/", "...x", "...x"),
-    "console/fulfilment/delivery/picking/": console("/console/fulfilment/delivery/picking/", ALL, ALL),
-    "console/fulfilment/delivery/slips/": console("/console/fulfilment/delivery/slips/", "...x", "...x"),
-    "console/fulfilment/delivery/tracking/": console("/console/fulfilment/delivery/tracking/", "...x", "???x"),
-    "console/fulfilment/delivery/tracking/apply/": console("/console/fulfilment/delivery/tracking/apply/", "mmmm", ">>>x"),
+    "console/fulfilment/delivery/<int:pk>/ship/": console("mmmm", "???x"),
+    "console/order/order/<int:pk>/call-off/": console("mmmm", "??xx"),
+    "console/order/order/export/": console(WORKS, "??xx"),
+    "console/fulfilment/delivery/<int:pk>/renumber/": console("mmmm", "???x"),
+    "console/fulfilment/delivery/<int:pk>/take-back/": console("mmmm", "???x"),
+    "console/fulfilment/delivery/carrier-file/": console("...x", "...x"),
+    "console/fulfilment/delivery/picking/": console(ALL, ALL),
+    "console/fulfilment/delivery/slips/": console("...x", "...x"),
+    "console/fulfilment/delivery/tracking/": console("...x", "???x"),
+    "console/fulfilment/delivery/tracking/apply/": console("mmmm", ">>>x"),
     **listed("notify.case", OFFICE),
-    "console/notify/case/<int:pk>/mail/": console("/console/notify/case/{case}/mail/", ">>xx", ">>xx"),
-    "console/notify/case/<int:pk>/close/": console("/console/notify/case/{case}/close/", ">>xx", ">>xx"),
+    "console/notify/case/<int:pk>/mail/": console(">>xx", ">>xx"),
+    "console/notify/case/<int:pk>/close/": console(">>xx", ">>xx"),
     **listed("notify.mail", OFFICE),
     **listed("reconciliation.run", OFFICE),
-    "console/reconciliation/run/": console("/console/reconciliation/run/", OFFICE, "mmxm"),
-    "console/reconciliation/run/now/": console("/console/reconciliation/run/now/", "mmmm", ">>xx"),
-    "console/runbook/": console("/console/runbook/", ALL, "mmmm"),
+    "console/reconciliation/run/": console(OFFICE, "mmxm"),
+    "console/reconciliation/run/now/": console("mmmm", ">>xx"),
+    "console/runbook/": console(ALL, "mmmm"),
     **edited("ringing.channel", OFFICE, "?xxx", added=OWNER),
-    "console/ringing/channel/": console("/console/ringing/channel/", OFFICE, "mmxm"),
-    "console/ringing/channel/add/": console("/console/ringing/channel/add/", OWNER, "?xxx"),
-    "console/ringing/channel/<int:pk>/test/": console(
-        "/console/ringing/channel/{ringing.channel}/test/", ">xxx", ">xxx"
-    ),
-    "console/ringing/channel/<int:pk>/remove/": console(
-        "/console/ringing/channel/{ringing.channel}/remove/", ">xxx", ">xxx"
-    ),
+    "console/ringing/channel/": console(OFFICE, "mmxm"),
+    "console/ringing/channel/add/": console(OWNER, "?xxx"),
+    "console/ringing/channel/<int:pk>/test/": console(">xxx", ">xxx"),
+    "console/ringing/channel/<int:pk>/remove/": console(">xxx", ">xxx"),
     # Goods -------------------------------------------------------------------------------------------------------
     **edited("catalog.product", ALL, WORKS),
     **listed("stock.level", ALL),
-    "console/stock/level/<int:pk>/adjust/": console("/console/stock/level/{product}/adjust/", ">>>x", "???x"),
-    "console/stock/level/<int:pk>/count/": console("/console/stock/level/{product}/count/", ">>>x", "???x"),
-    "console/stock/level/<int:pk>/warn/": console("/console/stock/level/{product}/warn/", ">>>x", ">>>x"),
+    "console/stock/level/<int:pk>/adjust/": console(">>>x", "???x"),
+    "console/stock/level/<int:pk>/count/": console(">>>x", "???x"),
+    "console/stock/level/<int:pk>/warn/": console(">>>x", ">>>x"),
     **listed("stock.movement", ALL),
-    "console/stock/movement/export/": console("/console/stock/movement/export/", ALL, ALL),
+    "console/stock/movement/export/": console(ALL, ALL),
     **listed("stock.restock", ALL),
-    "console/stock/restock/upload/": console("/console/stock/restock/upload/", "...x", "???x"),
-    "console/stock/restock/<int:pk>/apply/": console("/console/stock/restock/{stock.restock}/apply/", ">>>x", ">>>x"),
+    "console/stock/restock/upload/": console("...x", "???x"),
+    "console/stock/restock/<int:pk>/apply/": console(">>>x", ">>>x"),
     **listed("stock.reservation", OFFICE),
     # Shipping and tax --------------------------------------------------------------------------------------------
     **edited("quote.taxrate", OFFICE, OWNER, deleted=OWNER),
@@ -183,12 +174,8 @@ ROUTES: dict[str, Row] = {
     **edited("quote.shippingrule", OFFICE, ">xxx", added=NOBODY),
     # Under the hood ----------------------------------------------------------------------------------------------
     **listed("engines.execution", OFFICE),
-    "console/engines/execution/<int:pk>/resume/": console(
-        "/console/engines/execution/{execution}/resume/", "mmmm", ">>xx"
-    ),
-    "console/engines/execution/<int:pk>/status/": console(
-        "/console/engines/execution/{execution}/status/", OFFICE, OFFICE
-    ),
+    "console/engines/execution/<int:pk>/resume/": console("mmmm", ">>xx"),
+    "console/engines/execution/<int:pk>/status/": console(OFFICE, OFFICE),
     **listed("engines.mishap", OFFICE),
     **listed("engines.definition", OFFICE),
     **listed("flows.done", OFFICE),
@@ -198,11 +185,11 @@ ROUTES: dict[str, Row] = {
     **listed("cart.cart", OFFICE),
     # People ------------------------------------------------------------------------------------------------------
     **listed("auth.user", OWNER, added=OWNER),
-    "console/auth/user/<int:pk>/role/": console("/console/auth/user/{auth.user}/role/", "mmmm", "?xxx"),
-    "console/auth/user/<int:pk>/do/<slug:press>/": console("/console/auth/user/{auth.user}/do/end/", "mmmm", ">xxx"),
+    "console/auth/user/<int:pk>/role/": console("mmmm", "?xxx"),
+    "console/auth/user/<int:pk>/do/<slug:press>/": console("mmmm", ">xxx", "/console/auth/user/{auth.user}/do/end/"),
     **listed("auth.group", OWNER),
     **listed("staff.visit", OWNER),
     **listed("audit.entry", OWNER),
-    "console/audit/entry/export/": console("/console/audit/entry/export/", "mmmm", OWNER),
-    "console/audit/entry/touched/": console("/console/audit/entry/touched/", "mmmm", OWNER),
+    "console/audit/entry/export/": console("mmmm", OWNER),
+    "console/audit/entry/touched/": console("mmmm", OWNER),
 }
