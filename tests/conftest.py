@@ -60,17 +60,17 @@ def rehearsal() -> Iterator[Rehearsal]:
     watch.verify(fresh)
 
 
-# What stays: the schema's own rows and the roles, which were there before the first test, and the queue, which is
-# emptied below.
-_SWEEP = """
-    DO $$ DECLARE t regclass; BEGIN
-      SET LOCAL session_replication_role = replica;
-      FOR t IN SELECT c.oid FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
-                AND c.relname NOT LIKE 'procrastinate%'
-                AND c.relname NOT IN ('django_migrations', 'django_content_type', 'auth_permission',
-                                      'auth_group', 'auth_group_permissions') LOOP
-        EXECUTE format('DELETE FROM %s', t);
-      END LOOP;
+# A function, because the database reads its statements only once: there are as many as tables, after every test.
+# What stays: the schema's own rows and the roles, which were there before the first test.
+_MAKE_A_BROOM = """
+    DO $$ BEGIN
+      EXECUTE format(
+        'CREATE OR REPLACE FUNCTION sweep_after_a_test() RETURNS void LANGUAGE plpgsql AS '
+        '$broom$ BEGIN SET LOCAL session_replication_role = replica; %s END $broom$',
+        (SELECT string_agg(format('DELETE FROM %s;', c.oid::regclass), ' ') FROM pg_class c
+          WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+            AND c.relname NOT IN ('django_migrations', 'django_content_type', 'auth_permission',
+                                  'auth_group', 'auth_group_permissions')));
     END $$
 """
 
@@ -86,7 +86,7 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[
         connection.close()
         try:
             with connection.cursor() as cursor:
-                cursor.execute(_SWEEP)
+                cursor.execute("SELECT sweep_after_a_test()")
         except DatabaseError:
             # Not every database of a person's own lets us put its rules aside for a moment.
             call_command("flush", verbosity=0, interactive=False, allow_cascade=True, inhibit_post_migrate=True)
@@ -122,14 +122,24 @@ def _forget_choices() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _empty_queue(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The queue's own tables are not Django's to empty: what a test leaves in them would be played in the next."""
-    writes = "transactional_db" in request.fixturenames
-    if writes:
+def _sweep_last(request: pytest.FixtureRequest) -> None:
+    """What else a test asks for is put away before its database is swept."""
+    if "transactional_db" in request.fixturenames:
         request.getfixturevalue("transactional_db")
-    yield
-    if writes:
-        from django.db import connection
 
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The tests' database, and its broom; whoever still talks to it at the end is sent home, so that it can go."""
+    from django.db import connection
+
+    with django_db_blocker.unblock():
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
+            cursor.execute(_MAKE_A_BROOM)
+        connection.close()
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )

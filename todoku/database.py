@@ -22,19 +22,19 @@ def var() -> Path:
     return Path(chosen).expanduser().resolve() if chosen else Path(__file__).resolve().parent.parent / "var"
 
 
-def start_embedded(directory: Path | None = None) -> str:
+def start_embedded(directory: Path | None = None, *, lasting: bool = True) -> str:
     """Start the embedded PostgreSQL, or join the one that runs there, and return its URL.
 
     Raises DatabaseUnusable with a message for the person at the terminal.
     """
-    return postgres.start((directory or var()) / "postgres")
+    return postgres.start((directory or var()) / "postgres", lasting=lasting)
 
 
-def ensure() -> str:
+def ensure(*, lasting: bool = True) -> str:
     """Make sure that ``DATABASE_URL`` names a database, starting the embedded one if it must; return the URL."""
     url = os.environ.get("DATABASE_URL", "")
     if not url:
-        url = start_embedded()
+        url = start_embedded(lasting=lasting)
         os.environ["DATABASE_URL"] = url
     return url
 

@@ -60,6 +60,8 @@ TUNING = {
     "log_timezone": "Asia/Tokyo",
     "log_line_prefix": "%m [%p] ",
 }
+#: What differs for a server whose folder goes when its user does: nothing of it need survive a power cut.
+PASSING = {"fsync": "off", "full_page_writes": "off"}
 
 
 class DatabaseUnusable(Exception):
@@ -72,9 +74,10 @@ _held: dict[Path, IO[str]] = {}
 _started: list[subprocess.Popen[bytes]] = []
 
 
-def start(home: Path) -> str:
+def start(home: Path, *, lasting: bool = True) -> str:
     """Start the server whose data is in ``home``, or join the one that runs, and return its URL.
 
+    One that is not ``lasting`` does not wait for the disk; only tests may ask for it, in a folder that goes with them.
     Raises DatabaseUnusable with a message for the person at the terminal.
     """
     try:
@@ -90,8 +93,8 @@ def start(home: Path) -> str:
         with _lock(home, "starting"):
             if lights_out.running(home.as_posix()) is None:
                 account = _account(home)
-                _make(home, account)
-                _start(home, account)
+                _make(home, account, lasting=lasting)
+                _start(home, account, lasting=lasting)
             _leave_a_keeper(home)
             return _url(home)
     except OSError as error:
@@ -242,7 +245,7 @@ def _let_through(account: pwd.struct_passwd | None, *folders: Path) -> None:
             path.chmod(stat.S_IMODE(mode) | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
 
 
-def _make(home: Path, account: pwd.struct_passwd | None) -> None:
+def _make(home: Path, account: pwd.struct_passwd | None, *, lasting: bool) -> None:
     """Make the data folder if there is none: beside it first, so that half of one is never taken for a whole."""
     version = home / "PG_VERSION"
     if version.exists():
@@ -265,7 +268,7 @@ def _make(home: Path, account: pwd.struct_passwd | None) -> None:
             *("--username=postgres", "--auth=trust", "--encoding=UTF8"),
             # The same order of words on every machine, whatever languages it has.
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-            *("--pgdata", str(half)),
+            *("--pgdata", str(half), *([] if lasting else ["--no-sync"])),
         ],
         check=False,
         capture_output=True,
@@ -282,7 +285,7 @@ def _make(home: Path, account: pwd.struct_passwd | None) -> None:
     half.rename(home)
 
 
-def _start(home: Path, account: pwd.struct_passwd | None) -> None:
+def _start(home: Path, account: pwd.struct_passwd | None, *, lasting: bool) -> None:
     import psycopg
 
     sockets = _sockets(home, account)
@@ -292,6 +295,8 @@ def _start(home: Path, account: pwd.struct_passwd | None) -> None:
     if journal.exists() and journal.stat().st_size > 5 * 1024 * 1024:
         journal.replace(home / "log.1")
     settings = {**TUNING, "unix_socket_directories": '"' + str(sockets).replace('"', '""') + '"'}
+    if not lasting:
+        settings |= PASSING
     descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         if account is not None:

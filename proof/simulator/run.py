@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-#: After so many seeds the tables are made anew: what was swept out of them has left holes.
-ANEW_EVERY = 150
+#: After so many seeds the tables are made anew: what was swept out of them has left holes. The first time soon, so
+#: that a short run does it too.
+ANEW_EVERY, ANEW_FIRST = 150, 10
 
 
 @contextmanager
@@ -79,7 +80,7 @@ def main() -> int:
             print(json.dumps(_clocks()), flush=True)
             return 0
         for done, number in enumerate(numbers):
-            if done % ANEW_EVERY == ANEW_EVERY - 1:
+            if done % ANEW_EVERY == ANEW_FIRST:
                 _anew()
             _play(number, story=asked.story)
     return 0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
 from todoku import database
 
-database.ensure()
+# The folder that make makes among the temporary files goes afterwards: nothing of it need survive a power cut.
+database.ensure(lasting=Path(tempfile.gettempdir()).resolve() not in database.var().parents)
 os.environ.setdefault("TODOKU_ENV", "rehearsal")
 for name in ("STRIPE_SECRET_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_WEBHOOK_SECRET"):
     os.environ.pop(name, None)

@@ -297,7 +297,7 @@ def servers() -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("call", "how"), itertools.product(CALLS, ["refused", "silence", "hangs up", "no TLS", "no such name"])
+    ("call", "how"), list(itertools.product(CALLS, ["refused", "silence", "hangs up", "no TLS", "no such name"]))
 )
 def test_a_network_that_fails_leaves_the_outcome_unknown(
     servers: dict[str, str], settings: Any, monkeypatch: pytest.MonkeyPatch, call: str, how: str

@@ -19,7 +19,7 @@ def test_the_table_names_every_state_and_leads_to_each() -> None:
     assert unreachable() == set()
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.product(MOVES, MOVES))
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(MOVES, MOVES)))
 def test_a_move_that_is_not_in_the_table_is_refused(before: str, after: str) -> None:
     if after in MOVES[before]:
         check_move(before, after)

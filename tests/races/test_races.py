@@ -20,6 +20,7 @@ from rehearsal.api import Rehearsal
 from rehearsal.deliveries import signature
 from tests import shop
 from tests.races.together import together, without
+from todoku.bad_news import Unavailable
 from todoku.cart.models import Cart
 from todoku.catalog.models import Product
 from todoku.engines import engine
@@ -40,12 +41,26 @@ BUYERS = 30
 # The last unit -------------------------------------------------------------------------------------------------------
 
 
+def _take_stock(order: Order) -> dict[str, object]:
+    """Perform TakeStock, and again when there was no connection or no lock in time, as the definition's Retry says.
+
+    Thirty threads share sixteen connections: on a busy machine one of them may wait too long for its turn.
+    """
+    until = time.monotonic() + 60
+    while True:
+        try:
+            return perform(STEPS["TakeStock"], order.pk, execution="e")
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+
+
 @pytest.mark.parametrize("stock", [1, 3])
 def test_thirty_buyers_get_exactly_what_there_is(rehearsal: Rehearsal, crab: Product, stock: int) -> None:
     Level.objects.update(on_hand=stock)
     orders = [shop.order_one(rehearsal, crab) for _ in range(BUYERS)]
 
-    answers = together(*(partial(perform, STEPS["TakeStock"], order.pk, execution="e") for order in orders))
+    answers = together(*(partial(_take_stock, order) for order in orders))
 
     outcomes = [answer["outcome"] for answer in answers if isinstance(answer, dict)]
     assert sorted(outcomes) == ["sold_out"] * (BUYERS - stock) + ["taken"] * stock
