@@ -15,11 +15,11 @@ MAKEFLAGS += --no-print-directory
 # A person's own settings for Python must not reach into the shop's.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP DJANGO_SETTINGS_MODULE
 
-.PHONY: help run test check bench rehearse words lock clean
+.PHONY: help run test check bench rehearse words lock clean aws-synth aws-build aws-deploy aws-test aws-smoke
 
 help: ## list what can be made
 	@printf 'Todoku: a shop checkout in which a paid order always arrives.\n\n'
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)$$/\1|\2/p' Makefile | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/\1|\2/p' Makefile | while IFS='|' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 	@printf '\nPORT=8001 make run   another port.   PYTHON=python3.13 make run   another Python.\n'
 
 run: $(VENV)/installed ## open the shop on http://127.0.0.1:8000 (Ctrl-C closes it)
@@ -60,6 +60,29 @@ clean: ## remove the shop's state (var/) and nothing else
 	@$(call require-python)
 	@exec $(PYTHON) -m todoku.clean
 
+# AWS (docs/deploy-aws.md) ------------------------------------------------------------------------------------
+
+AWS_VENV := .venv-aws
+CDK := npx --yes aws-cdk@2.1148.1
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
+export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
+
+aws-synth: $(AWS_VENV)/installed ## draw the shop on AWS as a CloudFormation template (needs Node; no account)
+	@cd deploy/aws && CDK_OUTDIR=cdk.out $(CURDIR)/$(AWS_VENV)/bin/python app.py
+	@$(AWS_VENV)/bin/cfn-lint --config-file deploy/aws/.cfnlintrc deploy/aws/cdk.out/*.template.json && echo 'deploy/aws/cdk.out: cfn-lint has nothing to say.'
+
+aws-build: $(VENV)/installed ## put the functions' package together for AWS Lambda
+	@$(BIN)/python deploy/aws/build.py
+
+aws-deploy: $(AWS_VENV)/installed aws-build ## bring the shop up in the account that AWS's own settings name (ARGS='-c domain=…')
+	@cd deploy/aws && $(CDK) deploy $(ARGS)
+
+aws-test: $(VENV)/installed-dev $(AWS_VENV)/installed ## the shop on AWS, as far as that goes without AWS: 500 stories on both engines, the template, a deployment
+	@TODOKU_STORIES=$${TODOKU_STORIES:-500} TODOKU_AWS=1 $(MAKE) test ARGS="tests/aws $(ARGS)"
+
+aws-smoke: $(AWS_VENV)/installed aws-build ## with an account: deploy, buy, break a step, hear the bell, resume, remove everything
+	@$(BIN)/python deploy/aws/smoke.py $(ARGS)
+
 # Set-up ------------------------------------------------------------------------------------------------------
 
 define require-python
@@ -92,6 +115,13 @@ $(VENV)/installed: requirements.lock $(VENV)/made
 $(VENV)/installed-dev: requirements-dev.lock $(VENV)/made
 	@$(call install,requirements-dev.lock)
 	@touch $(VENV)/installed $@
+
+$(AWS_VENV)/installed: deploy/aws/requirements.lock
+	@$(call require-python)
+	@echo 'Installing what draws AWS (once, 600 MB) …'
+	@$(PYTHON) -m venv $(AWS_VENV)
+	@$(AWS_VENV)/bin/python -m pip --disable-pip-version-check --no-input install -qq --retries 5 --require-hashes --only-binary=:all: -r deploy/aws/requirements.lock
+	@touch $@
 
 # Downloads are retried; every file must have one of the hashes in the lock. The shop itself is linked, not copied.
 define install

@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -197,8 +198,20 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+#: A bucket for the products' pictures, where the shop has no disk of its own (AWS).
+MEDIA_BUCKET = os.environ.get("TODOKU_MEDIA_BUCKET", "")
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        # Pages name the shop's own address; the shop reads the bucket, which nobody else can.
+        "OPTIONS": {
+            "bucket_name": MEDIA_BUCKET,
+            "default_acl": None,
+            "custom_domain": f"{SITE_URL.partition('//')[2]}/media",
+        },
+    }
+    if MEDIA_BUCKET
+    else {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if not DEBUG

@@ -74,7 +74,7 @@ def test_every_named_function_is_where_the_page_says(page: Path) -> None:
 
 def test_a_name_that_is_not_there_would_be_noticed() -> None:
     found = pages.names_in(ROOT / "todoku" / "engines" / "embedded.py")
-    assert {"run", "Embedded", "Embedded.play"} <= found
+    assert {"run", "Embedded", "Embedded.send"} <= found
     assert not {"fly", "Embedded.fly", "execution"} & found
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from django.conf import settings
+from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.http import require_safe
 
@@ -62,10 +61,13 @@ def product(request: HttpRequest, sku: str) -> HttpResponse:
 @require_safe
 def picture(request: HttpRequest, name: str) -> HttpResponseBase:
     """Serve a product's picture. Its name is made of its contents, so a browser may keep it for good."""
-    file = Path(settings.MEDIA_ROOT) / name
-    # The name is looked at before the disk is: no path that leads elsewhere gets as far.
-    if not _PICTURE.fullmatch(name) or not file.is_file():
+    # The name is looked at before the store is: no path that leads elsewhere gets as far.
+    if not _PICTURE.fullmatch(name):
         raise Http404("no such picture")
-    response = FileResponse(file.open("rb"), content_type="image/webp")
+    try:
+        file = default_storage.open(name)
+    except FileNotFoundError as error:
+        raise Http404("no such picture") from error
+    response = FileResponse(file, content_type="image/webp")
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response
