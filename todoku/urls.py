@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("console/", admin.site.urls),
     path("webhooks/", include("todoku.webhooks.urls")),
+    path("", include("todoku.health.urls")),
     path("", include("todoku.mypage.urls")),
     path("", include("todoku.storefront.urls")),
 ]

@@ -8,6 +8,7 @@ execution and outlives the worker.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import logging
 import random
@@ -28,6 +29,7 @@ from todoku.flows import definition as asl
 from todoku.flows import registry
 from todoku.flows.step import Answer, load, perform_named
 from todoku.order.models import Order
+from todoku.telemetry import ties
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +100,7 @@ def run(execution_id: int) -> None:
             execution, error.state, error="NeedsOperator", why=why, technical=why, code=code
         )
     order = load(execution.order_id)
+    ties.note(order=order.number, execution=execution.name, payment_intent=order.intent.stripe_id)
     here = execution.position or flow.start
     data: Any = execution.data or {"order": execution.order_id}
     while True:
@@ -146,7 +149,7 @@ def _perform(flow: str, state: asl.Task, parameters: dict[str, Any], order: Orde
         # Statement and lock timeouts of the database bound these.
         return perform_named(steps, parameters, order)
     let_go()
-    future = _talking.submit(_in_its_own_thread, flow, parameters, order)
+    future = _talking.submit(contextvars.copy_context().run, _in_its_own_thread, flow, parameters, order)
     try:
         return future.result(timeout=state.timeout)
     except TooLate as error:

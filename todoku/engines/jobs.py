@@ -8,6 +8,7 @@ from procrastinate.contrib.django import app
 
 from todoku.database import let_go
 from todoku.engines import embedded, queue
+from todoku.telemetry import ties, tracing
 
 
 class Until(procrastinate.BaseRetryStrategy):
@@ -34,7 +35,8 @@ def play(execution: int) -> None:
         # The shop has moved to another engine meanwhile, and its look_after sends the play there.
         return
     try:
-        embedded.run(execution)
+        with ties.fresh(), tracing.span("play"):
+            embedded.run(execution)
     finally:
         # A worker has many more threads than the pool has connections.
         let_go()

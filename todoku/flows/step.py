@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from todoku.bad_news import NeedsOperator, Unavailable
 from todoku.order.models import Order
+from todoku.telemetry import ties, tracing
 
 Answer = dict[str, Any]
 
@@ -63,6 +64,11 @@ def perform(step: Step, order_id: int, *, execution: str, order: Order | None = 
     step raises. A database that is away, a deadlock or a lock that did not come in time is ``Unavailable``: the
     whole step was rolled back and can be tried again.
     """
+    with ties.during(step=step.name), tracing.span(f"step {step.name}"):
+        return _perform(step, order_id, execution=execution, order=order)
+
+
+def _perform(step: Step, order_id: int, *, execution: str, order: Order | None) -> Answer:
     try:
         began = timezone.now()
         order = order or load(order_id)

@@ -30,6 +30,7 @@ from todoku.gateways.gateway import (
 )
 from todoku.gateways.reading import BadEvent as BadEvent
 from todoku.gateways.reading import read_happened, read_listed, read_payment, read_returned
+from todoku.telemetry import tracing
 
 # Off: the SDK would write a file into the home directory and tell Stripe about this machine.
 stripe.enable_telemetry = False
@@ -257,7 +258,8 @@ class StripeGateway:
             time.sleep(wait)
         self._http.begin(endpoint, patience)
         try:
-            answer = _make(call, read)
+            with tracing.span(f"Stripe {endpoint}"):
+                answer = _make(call, read)
         except (stripe.CardError, Refused, _Busy) as answered:
             if isinstance(answered, KeyRefused) and answered.revoked:
                 breaker.failed(breaker.KEY)

@@ -40,6 +40,7 @@ from todoku.storefront import details, earlier, konbini, places, shopper, typed
 from todoku.storefront.csp import with_stripe
 from todoku.storefront.holding import Holding, hold
 from todoku.storefront.page import SeeOther, form_of, go, show
+from todoku.telemetry import ties
 
 log = logging.getLogger(__name__)
 
@@ -316,6 +317,7 @@ def press(request: HttpRequest) -> HttpResponse:
     )
     match answer:
         case place.Placed(order):
+            ties.note(order=order.number)
             return go("storefront:order", links.token(order))
         case place.InPayment(order):
             messages.info(request, _("This order has been received already; it is not charged twice."))

@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from todoku.gateways.stripe import BadEvent, read_event
+from todoku.telemetry import ties
 from todoku.webhooks.take import is_ours, owners, take
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def stripe(request: HttpRequest) -> HttpResponse:
         event = read_event(body, signature)
     except BadEvent as error:
         return _no(str(error))
+    ties.note(payment_intent=event.payment_intent)
     if not is_ours(event):
         # Acknowledged, or Stripe would send it for days.
         return JsonResponse({"received": True, "used": False})
