@@ -108,6 +108,9 @@ ROUTES: dict[str, Row] = {
     "orders/<str:token>/again/": Row("/orders/{token}/again/", MOVES, MOVES),
     # For machines ------------------------------------------------------------------------------------------------
     "healthz": Row("/healthz", PUBLIC, NOT_SO),
+    "readyz": Row("/readyz", PUBLIC, NOT_SO),
+    # From this machine; others need the token (tests/health).
+    "metrics": Row("/metrics", PUBLIC, NOT_SO),
     "webhooks/stripe/": Row("/webhooks/stripe/", NOT_SO, UNREAD),
     # The console's doors -----------------------------------------------------------------------------------------
     "console/": console(ALL, ALL),

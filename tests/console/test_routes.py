@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.sessions.models import Session
-from django.db import transaction
+from django.db import connection, transaction
 from django.template.response import SimpleTemplateResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -81,6 +81,8 @@ class World:
         write(who="owner", act="changed")
         Channel.objects.create(name="mail", address="operator@example.jp")
         Restock.objects.create(file="restock.csv", digest="0", encoding="utf-8", rows=[], who="owner")
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")  # or nobody is ready (/readyz)
         Run.objects.create(kind="window", since=timezone.now(), started_at=timezone.now())
 
     def address(self, route: str, row: Row) -> str:

@@ -20,14 +20,14 @@ class ChannelForm(forms.Form):
     """A channel. Its address is shown again only where it is no secret; left empty, it stays as it is."""
 
     name = forms.CharField(
-        label=gettext_lazy("Name"),
+        label=gettext_lazy("Name of the channel"),
         max_length=60,
         help_text=gettext_lazy("What you call it, such as “Office mail” or “Slack #orders”."),
         widget=UnfoldAdminTextInputWidget(attrs=_QUIET),
     )
     kind = forms.ChoiceField(label=gettext_lazy("Kind"), choices=Channel.Kind.choices, widget=UnfoldAdminSelectWidget)
     address = forms.CharField(
-        label=gettext_lazy("Address"),
+        label=gettext_lazy("Rings at"),
         max_length=rules.LONGEST_ADDRESS,
         required=False,
         widget=UnfoldAdminTextInputWidget(attrs=_QUIET),
