@@ -3,14 +3,14 @@
 Every order has words: its number, name, kana, mail address and phone number, and what these end in, all written in
 one way (NFKC, small letters, katakana, nothing between digits). An index holds them, and a search looks for words that
 begin with what was typed: so 花子, はなこ, ﾊﾅｺ and the last four digits of a phone number find 北野 花子 among any
-number of orders. The database makes the words itself (``order_words``, migration 0005), whoever writes an order.
+number of orders. The database makes the words itself, whoever writes an order (``order_words``, migrations 0005, 0007).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import BooleanField, Func, Q, TextField, Value
 
@@ -76,11 +76,21 @@ def _number(word: str) -> str:
     return word
 
 
+class _Words(Func):
+    """An order's words. The database keeps them beside its fields; no model names them, so nobody reads them along."""
+
+    def as_sql(self, compiler: Any, connection: Any, *more: Any, **named: Any) -> tuple[str, tuple[Any, ...]]:
+        """The column, of whichever table the query calls the orders by."""
+        key, _none = compiler.compile(self.source_expressions[0])
+        table, _dot, _name = key.rpartition(".")
+        return f'{table}."words"', ()
+
+
 def _words(words: list[str]) -> Func:
     """The question whether an order has words that begin so; each word is quoted, so that nothing in it is a sign."""
     quoted = " & ".join("'{}':*".format(word.replace("\\", "\\\\").replace("'", "''")) for word in words)
     return Func(
-        Func("number", "name", "kana", "email", "phone", function="order_words", output_field=TextField()),
+        _Words("pk", output_field=TextField()),
         Func(Value(quoted), template="%(expressions)s::tsquery", output_field=TextField()),
         template="%(expressions)s",
         arg_joiner=" @@ ",

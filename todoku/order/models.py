@@ -96,7 +96,7 @@ class Order(Details):
             ),
             models.Index(fields=["placed_at"], name="order_by_day"),
             models.Index(fields=["total", "-id"], name="order_by_total"),
-            # And order_by_words, over a function of the database's own: migration 0005, find.py.
+            # And order_by_words, over a column that the database writes: migrations 0005 and 0007, find.py.
         ]
 
     def __str__(self) -> str:
