@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -38,12 +39,41 @@ def ended(event: Event, _context: object) -> dict[str, Any]:
     return {"settled": settled}
 
 
-def rounds(_event: Event, _context: object) -> dict[str, Any]:
+def rounds(_event: Event, context: object) -> dict[str, Any]:
     """Do once what a worker does every few seconds: looks, mails, bells, catch-up, reconciliation."""
     _open()
     from todoku.engines.management.commands.worker import once
 
-    return {"failed": once()}
+    failed = once()
+    _measure(context)
+    return {"failed": failed}
+
+
+def _measure(context: object) -> None:
+    """Tell CloudWatch, in a line that it reads as numbers (its embedded metric format), how long the oldest waits."""
+    import time
+
+    from django.db.models import Min
+    from django.utils import timezone
+
+    from todoku.notify.models import Case
+    from todoku.order.models import Order, Status
+
+    paid = Order.objects.filter(status__in=[Status.PAID, Status.RECORDED]).aggregate(at=Min("paid_at"))["at"]
+    names = ("OldestUnsettledSeconds", "OpenCases")
+    line = {
+        "_aws": {
+            "Timestamp": int(time.time() * 1000),
+            "CloudWatchMetrics": [
+                {"Namespace": "Todoku", "Dimensions": [["Shop"]], "Metrics": [{"Name": name} for name in names]}
+            ],
+        },
+        "Shop": getattr(context, "function_name", "todoku-rounds"),
+        "OldestUnsettledSeconds": max(0.0, (timezone.now() - paid).total_seconds()) if paid else 0.0,
+        "OpenCases": Case.objects.filter(closed_at=None).count(),
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
 
 
 def web(event: Event, context: object) -> Any:

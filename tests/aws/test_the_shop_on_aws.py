@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from datetime import timedelta
 from typing import Any
@@ -341,3 +342,24 @@ def test_orders_in_flight_move_from_the_embedded_engine_and_none_is_lost(
     assert len(shop.charges(rehearsal)) == 4
     assert shop.levels(crab) == (6, 0, 4)
     assert shop.waiting_jobs() == 0
+
+
+def test_the_rounds_tell_how_long_the_oldest_paid_order_has_waited(
+    rehearsal: Rehearsal, crab: Product, mailbox: Mailbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mailbox.refuse("later")
+    order = shop.order_one(rehearsal, crab)
+    street.rest()
+    Order.objects.filter(pk=order.pk).update(paid_at=timezone.now() - timedelta(minutes=20))
+    capsys.readouterr()
+    lambdas.rounds({}, None)
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert 1200 <= told["OldestUnsettledSeconds"] < 1300
+    assert (told["OpenCases"], told["Shop"]) == (1, "todoku-rounds")
+
+
+def test_only_the_shops_own_commands_can_be_run_from_outside() -> None:
+    assert "no issues" in lambdas.manage({"command": ["check"]}, None)["said"]
+    for command in (["shell"], ["flush", "--noinput"], ["dbshell"], ["migrate"], ["resume"]):
+        with pytest.raises(ValueError, match="and nothing else"):
+            lambdas.manage({"command": command}, None)
