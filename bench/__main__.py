@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from bench import meter, report, score, verdict
+from bench import desk, meter, report, score, verdict
 from bench.crowd import told_once
 from bench.rounds import Round, make_cards, measure
 from bench.whole_shop import DidNotOpen, WholeShop
@@ -63,6 +63,9 @@ def seconds(text: str) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the bench; 0 when every order arrived and no page went wrong, 1 when not, 2 when it could not run."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["desk"]:
+        return desk.main(arguments[1:])
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure complete checkouts a second through the whole shop, and what each costs. "

@@ -124,6 +124,7 @@ INSTALLED_APPS = [
     "todoku.storefront",
     "todoku.mypage",
     "todoku.console",
+    "todoku.big_shop",
 ]
 
 MIDDLEWARE = [

@@ -13,7 +13,6 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.paginator import InfinitePaginator
 
 from todoku.audit.models import Entry
 from todoku.console import audit_export, labels, roles
@@ -99,7 +98,6 @@ class EntryAdmin(ReadOnlyAdmin):
     list_display = ("when", "who", "role_name", "act_name", "on", "told")
     list_filter = (Person, Act, When, Thing)
     ordering = ("-id",)
-    paginator = InfinitePaginator
     search_fields = ("who",)
     search_help_text = gettext_lazy("Order number, user or IP address")
 

@@ -7,7 +7,6 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.paginator import InfinitePaginator
 
 from todoku.cart.models import Cart
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, display, link
@@ -20,7 +19,6 @@ class CartAdmin(ReadOnlyAdmin):
 
     list_display = ("__str__", "lines_in_it", "created", "changed", "closed")
     ordering = ("-id",)
-    paginator = InfinitePaginator
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cart]:
         """Count the lines of all carts of the page in the same query."""

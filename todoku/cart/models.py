@@ -39,6 +39,7 @@ class Cart(models.Model):
                 name="one_open_cart_per_shopper",
             )
         ]
+        indexes = [models.Index(fields=["created_at"], name="cart_by_day")]
 
     def __str__(self) -> str:
         return f"cart {self.pk} v{self.version}"

@@ -11,7 +11,6 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.paginator import InfinitePaginator
 
 from todoku.console import labels
 from todoku.console.adjust import in_words
@@ -33,7 +32,6 @@ class MovementAdmin(ReadOnlyAdmin):
     search_help_text = gettext_lazy("SKU or order number")
     list_before_template = "console/movements.html"
     detail_select_related = ("product", "order", "restock")
-    paginator = InfinitePaginator
 
     def get_urls(self) -> list[URLPattern]:
         """The list as a file."""
@@ -133,7 +131,6 @@ class ReservationAdmin(ReadOnlyAdmin):
     search_fields = ("=order__number", "=product__sku")
     search_help_text = gettext_lazy("Order number or SKU")
     detail_select_related = ("order", "product")
-    paginator = InfinitePaginator
 
     @display(description=gettext_lazy("state"), ordering="state", label=labels.COLOURS)
     def status(self, reservation: Reservation) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from unfold.decorators import display as unfold_display
 
 from todoku.console import acts, labels
 from todoku.console.editable import WrittenDown
+from todoku.console.listing import Pages, exactly, is_exact
 from todoku.console.sidebar import may_see
 
 Column = TypeVar("Column", bound=Callable[..., Any])
@@ -102,6 +103,7 @@ class ReadOnlyAdmin(WrittenDown, ModelAdmin):  # type: ignore[misc]  # unfold ha
     list_per_page = 50
     show_full_result_count = False
     list_filter_submit = False
+    paginator = Pages
     #: Followed when one row is shown.
     detail_select_related: ClassVar[tuple[str, ...]] = ()
 
@@ -124,6 +126,16 @@ class ReadOnlyAdmin(WrittenDown, ModelAdmin):  # type: ignore[misc]  # unfold ha
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nobody deletes a row."""
         return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find rows by a whole number or id through an index, where that is all that the list is searched by."""
+        fields = self.get_search_fields(request)
+        if search_term.strip() and is_exact(self.model, fields):
+            return exactly(queryset, fields, search_term), False
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
+        return found
 
     def find(self, request: HttpRequest, object_id: str) -> Any:
         """Find the row, with what its page shows beside it, or None."""

@@ -110,7 +110,24 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             context["show_languages"] = False
         return context
 
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """The front page's two parts, which it asks for anew while somebody looks."""
+        parts: list[URLPattern | URLResolver] = [
+            path("now/", self.admin_view(self.now_view), name="now"),
+            path("figures/", self.admin_view(self.figures_view), name="figures"),
+        ]
+        return parts + list(super().get_urls())
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Show what needs a person now."""
-        page: TemplateResponse = super().index(request, {**front.what_needs_a_person(request), **(extra_context or {})})
+        """Show what needs a person now, and how the shop is doing."""
+        found = {**front.what_needs_a_person(request), **front.how_it_goes(request), **(extra_context or {})}
+        page: TemplateResponse = super().index(request, found)
         return page
+
+    def now_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with what needs a person now, and nothing around it."""
+        return TemplateResponse(request, "console/front_now.html", front.what_needs_a_person(request))
+
+    def figures_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the shop's numbers, and nothing around them."""
+        return TemplateResponse(request, "console/front_figures.html", front.how_it_goes(request))

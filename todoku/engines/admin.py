@@ -10,7 +10,6 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.paginator import InfinitePaginator
 
 from todoku.console import labels, timeline
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
@@ -192,7 +191,6 @@ class MishapAdmin(ReadOnlyAdmin):
     list_display = ("at_time", "execution", "step", "error", "again")
     list_select_related = ("execution",)
     ordering = ("-id",)
-    paginator = InfinitePaginator
     detail_select_related = ("execution",)
 
     @display(description=gettext_lazy("at"), ordering="id")

@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.paginator import InfinitePaginator
 
 from todoku.console import labels
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display, link
@@ -26,7 +25,6 @@ class DoneAdmin(ReadOnlyAdmin):
     search_fields = ("=order__number",)
     search_help_text = gettext_lazy("Order number")
     detail_select_related = ("order",)
-    paginator = InfinitePaginator
 
     @display(description=gettext_lazy("at"), ordering="id")
     def ended(self, done: Done) -> str:

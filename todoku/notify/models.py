@@ -35,9 +35,9 @@ class Mail(models.Model):
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["order", "kind"], name="one_mail_per_order_and_kind")]
         indexes = [
-            models.Index(
-                fields=["next_try_at"], condition=models.Q(next_try_at__isnull=False), name="mail_to_send"
-            )
+            models.Index(fields=["next_try_at"], condition=models.Q(next_try_at__isnull=False), name="mail_to_send"),
+            models.Index(fields=["recipient"], name="mail_by_recipient"),
+            models.Index(fields=["kind", "-id"], name="mail_by_kind"),
         ]
 
     def __str__(self) -> str:

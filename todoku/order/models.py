@@ -91,6 +91,13 @@ class Order(Details):
             # Whoever orders the same goods again in another browser is asked (in_doubt.py).
             models.Index(Upper("email"), name="order_by_email"),
             models.Index(fields=["phone"], name="order_by_phone"),
+            # What came in on a day, and how quickly it was complete (the console's front page).
+            models.Index(
+                fields=["paid_at"], include=["total"], condition=models.Q(paid_at__isnull=False), name="order_by_paid"
+            ),
+            models.Index(
+                fields=["completed_at"], condition=models.Q(completed_at__isnull=False), name="order_by_completed"
+            ),
             models.Index(
                 fields=["next_look_at"], condition=models.Q(next_look_at__isnull=False), name="order_by_next_look"
             ),

@@ -43,7 +43,10 @@ class Intent(models.Model):
                 condition=models.Q(amount__gte=50, amount__lte=99_999_999), name="intent_amount_chargeable"
             )
         ]
-        indexes = [models.Index(fields=["cart", "-created_at"], name="intent_by_cart")]
+        indexes = [
+            models.Index(fields=["cart", "-created_at"], name="intent_by_cart"),
+            models.Index(fields=["-created_at", "-id"], name="intent_newest_first"),
+        ]
 
     def __str__(self) -> str:
         return self.stripe_id or f"intent {self.pk} (not yet at Stripe)"
@@ -107,7 +110,14 @@ class Attempt(models.Model):
         verbose_name_plural = _("payment attempts")
         ordering = ["order", "number"]
         constraints = [models.UniqueConstraint(fields=["order", "number"], name="one_attempt_per_number")]
-        indexes = [models.Index(fields=["charge"], condition=~models.Q(charge=""), name="attempt_by_charge")]
+        indexes = [
+            models.Index(fields=["outcome", "-id"], name="attempt_by_outcome"),
+            models.Index(fields=["waits_for", "-id"], name="attempt_by_wait"),
+            models.Index(fields=["charge"], condition=~models.Q(charge=""), name="attempt_by_charge"),
+            models.Index(
+                fields=["settled_at"], condition=models.Q(settled_at__isnull=False), name="attempt_by_settled"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of order {self.order_id}: {self.outcome}"

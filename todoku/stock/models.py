@@ -12,9 +12,7 @@ from django.utils.translation import gettext_lazy as _
 class Level(models.Model):
     """How many of a product there are: free to take (on hand), held for an order (reserved), sold."""
 
-    product = models.OneToOneField(
-        "catalog.Product", on_delete=models.PROTECT, primary_key=True, related_name="level"
-    )
+    product = models.OneToOneField("catalog.Product", on_delete=models.PROTECT, primary_key=True, related_name="level")
     on_hand = models.IntegerField(_("on hand"), default=0)
     reserved = models.IntegerField(_("reserved"), default=0)
     sold = models.IntegerField(_("sold"), default=0)
@@ -106,7 +104,10 @@ class Movement(models.Model):
         verbose_name = _("stock movement")
         verbose_name_plural = _("stock movements")
         ordering = ["-id"]
-        indexes = [models.Index(fields=["product", "-id"], name="movement_by_product")]
+        indexes = [
+            models.Index(fields=["product", "-id"], name="movement_by_product"),
+            models.Index(fields=["kind", "-id"], name="movement_by_kind"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.on_hand:+d} of product {self.product_id}"
@@ -138,6 +139,7 @@ class Reservation(models.Model):
                 fields=["order", "product"], condition=models.Q(state="held"), name="one_held_reservation"
             ),
         ]
+        indexes = [models.Index(fields=["state", "-id"], name="reservation_by_state")]
 
     def __str__(self) -> str:
         return f"{self.quantity} of product {self.product_id} {self.state} for order {self.order_id}"

@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.paginator import InfinitePaginator
 
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display, link
 from todoku.console.templatetags.console import jst_seconds
@@ -22,7 +21,6 @@ class StripeEventAdmin(ReadOnlyAdmin):
     search_fields = ("=event_id", "=object_id", "=order__number")
     search_help_text = gettext_lazy("Event, object or order number")
     detail_select_related = ("order",)
-    paginator = InfinitePaginator
 
     @display(description=gettext_lazy("received"), ordering="id")
     def received(self, event: StripeEvent) -> str:

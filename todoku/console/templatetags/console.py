@@ -45,6 +45,28 @@ def jst_clock(moment: datetime | None) -> str:
 
 
 @register.filter
+def jst_short(moment: datetime | None) -> str:
+    """Write a moment as briefly as can be (JST): the clock today, the day and the clock otherwise."""
+    if moment is None:
+        return "–"
+    local = timezone.localtime(moment)
+    clock = local.strftime("%H:%M")
+    return clock if local.date() == timezone.localdate() else f"{local.month}/{local.day} {clock}"
+
+
+@register.filter
+def thousands(number: int) -> str:
+    """Write a whole number with its thousands apart."""
+    return f"{number:,}"
+
+
+@register.filter
+def converted(funnel: Any) -> str:
+    """Write how many of a hundred carts were paid; a dash when there were none."""
+    return f"{funnel.percent:.1f} %" if funnel.percent is not None else "–"
+
+
+@register.filter
 def ago(moment: datetime | None) -> str:
     """Say in one unit how long ago a moment was, as a person would."""
     if moment is None:

@@ -24,8 +24,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     const watched = document.querySelector("[data-watch]");
     if (watched) watch(watched);
-    const page = document.querySelector("[data-refresh]");
-    if (page) refresh(Number(page.dataset.refresh) * 1000);
+    for (const part of document.querySelectorAll("[data-live]")) live(part, Number(part.dataset.live) * 1000);
   });
 
   // While an execution runs, its page asks how it stands and shows itself anew when something has changed.
@@ -47,11 +46,50 @@
     setTimeout(ask, pause);
   }
 
-  // The front page shows itself anew every minute, unless nobody looks or somebody types.
-  function refresh(every) {
-    setInterval(() => {
-      const typed = document.querySelector(".tk-search input");
-      if (document.visibilityState === "visible" && !(typed && typed.value)) location.reload();
-    }, every);
+  // A part of a page shows itself anew while somebody looks. What is open stays open, and the focus stays where it is.
+  function live(part, every) {
+    let asking = false;
+    const ask = async () => {
+      if (asking || document.visibilityState !== "visible") return;
+      asking = true;
+      try {
+        const answer = await fetch(part.dataset.from, { redirect: "manual", headers: { Accept: "text/html" } });
+        // The session has ended, or the role has changed: the page says what to do.
+        if (answer.type === "opaqueredirect" || answer.status === 403) location.reload();
+        else if (answer.ok) show(part, await answer.text());
+      } catch {
+        // The network comes back, or the operator looks again.
+      } finally {
+        asking = false;
+      }
+    };
+    setInterval(ask, every);
+    document.addEventListener("visibilitychange", ask);
+  }
+
+  function show(part, text) {
+    const fresh = part.cloneNode(false);
+    fresh.innerHTML = text;
+    for (const open of part.querySelectorAll("details[open][id]")) {
+      const same = fresh.querySelector(`#${open.id}`);
+      if (same) same.open = true;
+    }
+    if (fresh.innerHTML === part.innerHTML) return;
+    const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    part.replaceChildren(...fresh.childNodes);
+    if (focused) for (const link of part.querySelectorAll("a")) if (link.getAttribute("href") === focused) { link.focus(); break; }
+    tell(part);
+  }
+
+  // The tab's title carries how many cases are open; who listens to the page hears when that changes.
+  function tell(part) {
+    const counted = part.querySelector("[data-count]");
+    if (!counted) return;
+    const count = Number(counted.dataset.count);
+    const title = `${count ? `(${count}) ` : ""}${document.title.replace(/^\(\d+\) /, "")}`;
+    if (title === document.title) return;
+    document.title = title;
+    const told = document.querySelector("[data-told]");
+    if (told) told.textContent = counted.querySelector("[data-says]").textContent;
   }
 })();

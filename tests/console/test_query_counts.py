@@ -1,0 +1,97 @@
+"""No page of the console asks more questions because there are more rows. The lists are found in the console itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from axes.models import AccessAttempt, AccessLog
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.console import desk
+from todoku.big_shop.build import build
+from todoku.big_shop.plan import Size
+from todoku.quote.models import RemoteIsland, ShippingFee, ShippingRule, TaxRate
+
+pytestmark = pytest.mark.django_db
+
+#: Most questions that a list may ask, however it is looked at.
+MOST = 16
+#: Of these there is one, or as many as the house has: nothing to grow.
+STAY = {"engines.Definition", "quote.ShippingRule", "auth.Group"}
+
+
+def _fees(n: int) -> list[Model]:
+    return [ShippingFee(region=f"r{n}", size=size, temperature="ambient", fee=500) for size in (60, 80)]
+
+
+#: What a big shop has no rows of: how to make the nth.
+BESIDES: dict[str, Callable[[int], list[Any]]] = {
+    "quote.ShippingFee": _fees,
+    "quote.RemoteIsland": lambda n: [RemoteIsland(postal_prefix=f"{n:07d}", fee=900, name_ja="島")],
+    "quote.TaxRate": lambda n: [
+        TaxRate(tax_class="reduced", percent=8, starts_on=date(2019, 10, 1) + timedelta(days=n))
+    ],
+    "auth.User": lambda n: [User(username=f"operator{n}", is_staff=True)],
+    "axes.AccessLog": lambda n: [AccessLog(username=f"operator{n}", ip_address="192.0.2.1")],
+    "axes.AccessAttempt": lambda n: [
+        AccessAttempt(username=f"operator{n}", ip_address="192.0.2.1", failures_since_start=1)
+    ],
+}
+
+
+def grow(orders: int, seed: int) -> None:
+    """Let the shop grow by so many orders, and by so many rows of what orders do not bring along."""
+    build(Size(orders=orders, products=12 * seed, seed=seed, days=60), now=timezone.now())
+    for label, make in BESIDES.items():
+        model = apps.get_model(label)
+        model._default_manager.bulk_create([row for n in range(orders // 3) for row in make(seed * 1000 + n)])
+
+
+def asked(browser: Client, link: str) -> int:
+    """How many questions a page asks, once it has been looked at before."""
+    browser.get(link)
+    with CaptureQueriesContext(connection) as queries:
+        assert browser.get(link).status_code == 200, link
+    return len(queries)
+
+
+def links() -> dict[str, str]:
+    """Every list as it opens, searched and filtered; and the front page with its parts."""
+    found = {"front": reverse("admin:index"), "now": reverse("admin:now"), "figures": reverse("admin:figures")}
+    for name, link in desk.lists().items():
+        found[name] = link
+        found[f"{name}, second page"] = f"{link}?p=2"
+        room = admin.site._registry[apps.get_model(name)]
+        if room.search_fields:
+            found[f"{name}, searched"] = f"{link}?q=1"
+    return found
+
+
+def test_no_list_asks_more_because_there_is_more() -> None:
+    owner = desk.operator("owner", superuser=True)
+    ShippingRule.objects.get_or_create(free_above=15000)
+    Group.objects.get_or_create(name="one")
+    rows, counts = [], []
+    # Few rows are enough for all that a page may ask about them; many fill a page and more.
+    for seed, orders in ((1, 60), (2, 240)):
+        grow(orders, seed)
+        rows.append({name: apps.get_model(name)._default_manager.count() for name in desk.lists()})
+        counts.append({name: asked(owner, link) for name, link in links().items()})
+    few, many = rows
+    # Whoever adds a list says here how its rows are made, or this test would measure an empty page.
+    assert [name for name in few if not few[name]] == []
+    assert [name for name in many if many[name] < 2 * few[name] and name not in STAY] == []
+    more = {name: (counts[0][name], n) for name, n in counts[1].items() if n > counts[0][name]}
+    assert more == {}
+    assert {name: n for name, n in counts[1].items() if n > MOST and name not in ("front", "now")} == {}
