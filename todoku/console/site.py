@@ -48,10 +48,15 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     index_template = "console/front.html"
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Add the pages that belong to no model."""
+        """Add the pages that belong to no model, and the two parts that the front page asks for anew."""
         from todoku.console import runbook_page
 
-        return [path("runbook/", self.admin_view(runbook_page.page), name="runbook"), *super().get_urls()]
+        return [
+            path("runbook/", self.admin_view(runbook_page.page), name="runbook"),
+            path("now/", self.admin_view(self.now_view), name="now"),
+            path("figures/", self.admin_view(self.figures_view), name="figures"),
+            *super().get_urls(),
+        ]
 
     def admin_view(self, view: View, cacheable: bool = False, *, enrolling: bool = False) -> View:
         """Ask for a login before every page, as Django does, for one that has not ended and had its second factor."""
@@ -109,14 +114,6 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         except NoReverseMatch:
             context["show_languages"] = False
         return context
-
-    def get_urls(self) -> list[URLPattern | URLResolver]:
-        """The front page's two parts, which it asks for anew while somebody looks."""
-        parts: list[URLPattern | URLResolver] = [
-            path("now/", self.admin_view(self.now_view), name="now"),
-            path("figures/", self.admin_view(self.figures_view), name="figures"),
-        ]
-        return parts + list(super().get_urls())
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show what needs a person now, and how the shop is doing."""

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('notify', '0004_overtaken'),
+        ('notify', '0005_ring_at'),
         ('order', '0004_who_sees_personal_data'),
     ]
 

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('catalog', '0001_initial'),
         ('order', '0005_desk_indexes'),
-        ('stock', '0001_initial'),
+        ('stock', '0002_reasons_tokens_files'),
     ]
 
     operations = [
