@@ -102,7 +102,10 @@ def links() -> dict[str, str]:
     return found
 
 
-def test_no_list_asks_more_because_there_is_more() -> None:
+def test_no_list_asks_more_because_there_is_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A page of a dozen rows tells as much as one of fifty, in a quarter of the time.
+    for room in admin.site._registry.values():
+        monkeypatch.setattr(room, "list_per_page", 12)
     owner = desk.operator("owner", superuser=True)
     ShippingRule.objects.get_or_create(free_above=15000)
     Group.objects.get_or_create(name="one")
@@ -112,7 +115,7 @@ def test_no_list_asks_more_because_there_is_more() -> None:
     for link in links().values():
         owner.get(link)
     # A few rows are enough for all that a page may ask about them; many fill a page and more.
-    for seed, orders in ((1, 15), (2, 165)):
+    for seed, orders in ((1, 15), (2, 75)):
         grow(orders, seed, rows[-1] if rows else None)
         rows.append({name: apps.get_model(name)._default_manager.count() for name in desk.lists()})
         counts.append({name: asked(owner, link) for name, link in links().items()})
