@@ -153,6 +153,8 @@ ROUTES: dict[str, Row] = {
     "console/reconciliation/run/": console(OFFICE, "mmxm"),
     "console/reconciliation/run/now/": console("mmmm", ">>xx"),
     "console/runbook/": console(ALL, "mmmm"),
+    "console/now/": console(ALL, "mmmm"),
+    "console/figures/": console(ALL, "mmmm"),
     **edited("ringing.channel", OFFICE, "?xxx", added=OWNER),
     "console/ringing/channel/": console(OFFICE, "mmxm"),
     "console/ringing/channel/add/": console(OWNER, "?xxx"),

@@ -372,6 +372,18 @@ def test_somebody_who_works_stays_in() -> None:
 
 
 @pytest.mark.django_db
+def test_a_page_that_asks_by_itself_keeps_nobody_in() -> None:
+    person()
+    client = browser()
+    log_in(client)
+    Visit.objects.update(seen_at=timezone.now() - timedelta(minutes=20))
+    assert client.get("/console/now/", headers={"X-By-Itself": "yes"}).status_code == 200
+    assert timezone.now() - Visit.objects.get().seen_at > timedelta(minutes=19)
+    Visit.objects.update(seen_at=timezone.now() - timedelta(minutes=31))
+    assert client.get("/console/now/", headers={"X-By-Itself": "yes"}).status_code == 302
+
+
+@pytest.mark.django_db
 def test_all_other_logins_end_when_told_to_with_a_new_password_and_at_deactivation() -> None:
     user = person()
     person("owner", roles.OWNER)

@@ -15,6 +15,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 from django.utils.cache import add_never_cache_headers
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_safe
 from unfold.sites import UnfoldAdminSite
 
 from todoku.console import front
@@ -121,10 +123,12 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         page: TemplateResponse = super().index(request, found)
         return page
 
+    @method_decorator(require_safe)
     def now_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with what needs a person now, and nothing around it."""
         return TemplateResponse(request, "console/front_now.html", front.what_needs_a_person(request))
 
+    @method_decorator(require_safe)
     def figures_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the shop's numbers, and nothing around them."""
         return TemplateResponse(request, "console/front_figures.html", front.how_it_goes(request))

@@ -18,6 +18,8 @@ from todoku.staff.models import Visit
 
 #: The visit's number in the session.
 KEY = "visit"
+#: What a page sends along when it asks by itself: that is no sign of life of the person before it.
+BY_ITSELF = "X-By-Itself"
 #: A sign of life is written down this seldom.
 NOTED_EVERY = timedelta(minutes=1)
 
@@ -41,7 +43,7 @@ def current(request: HttpRequest) -> Visit | None:
     if until(visit) <= now:
         end(Visit.objects.filter(pk=visit.pk))
         return None
-    if now - visit.seen_at > NOTED_EVERY:
+    if now - visit.seen_at > NOTED_EVERY and BY_ITSELF not in request.headers:
         Visit.objects.filter(pk=visit.pk).update(seen_at=now)
     return visit
 

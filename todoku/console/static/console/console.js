@@ -32,7 +32,7 @@
     let pause = 1000;
     const ask = async () => {
       try {
-        const answer = await fetch(head.dataset.watch, { headers: { Accept: "application/json" } });
+        const answer = await fetch(head.dataset.watch, { headers: { Accept: "application/json", "X-By-Itself": "yes" } });
         if (answer.ok && (await answer.json()).mark !== head.dataset.mark) {
           location.reload();
           return;
@@ -53,7 +53,7 @@
       if (asking || document.visibilityState !== "visible") return;
       asking = true;
       try {
-        const answer = await fetch(part.dataset.from, { redirect: "manual", headers: { Accept: "text/html" } });
+        const answer = await fetch(part.dataset.from, { redirect: "manual", headers: { Accept: "text/html", "X-By-Itself": "yes" } });
         // The session has ended, or the role has changed: the page says what to do.
         if (answer.type === "opaqueredirect" || answer.status === 403) location.reload();
         else if (answer.ok) show(part, await answer.text());
