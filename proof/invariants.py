@@ -132,6 +132,7 @@ _AT_REST: tuple[tuple[str, str], ...] = (
            UNION ALL SELECT 'play', status, position FROM engines_execution WHERE status = 'RUNNING'
            UNION ALL SELECT 'look', number, status FROM order_order WHERE next_look_at IS NOT NULL
            UNION ALL SELECT 'mail', kind, '' FROM notify_mail WHERE next_try_at IS NOT NULL
+           UNION ALL SELECT 'ring', code, step FROM ringing_ring WHERE sent_at IS NULL AND dropped_at IS NULL
            UNION ALL SELECT 'order', number, status FROM order_order
                       WHERE status NOT IN ('complete', 'canceled', 'not_paid')""",
     ),

@@ -232,7 +232,7 @@ class _Run:
             when
             for when in (
                 world.next_sleeper(), world.rehearsal.next_due(), town.dues.job,
-                town.chore_due("look"), town.chore_due("post"),
+                town.chore_due("look"), town.chore_due("post"), town.chore_due("ring"),
             )
             if when is not None
         ]  # fmt: skip

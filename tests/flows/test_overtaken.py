@@ -97,3 +97,22 @@ def test_a_play_that_slept_asks_for_no_money_for_a_new_attempt_whose_goods_are_n
     shop.press(rehearsal, cart, quote, shop.VISA)
     assert play(order).status == Status.COMPLETE
     assert shop.levels(crab) == (9, 0, 1)
+
+
+def test_a_play_that_slept_over_a_second_card_does_not_note_its_money_on_the_first(
+    rehearsal: Rehearsal, crab: Product
+) -> None:
+    """Found by the simulator (seed 50052): it woke up, saw the second card's money and noted it on the first."""
+    cart = shop.fill_cart((crab, 1))
+    quote = shop.agree(cart)
+    shop.press(rehearsal, cart, quote, shop.DECLINED)
+    order = play(Order.objects.get())
+    asleep = Order.objects.select_related("intent").get(pk=order.pk)
+    shop.press(rehearsal, cart, quote, shop.VISA)
+    assert play(order).status == Status.COMPLETE
+
+    with pytest.raises(Unavailable, match="no longer the order's present one"):
+        steps.ask(asleep, return_url="https://shop.test/back/")
+
+    outcomes = Attempt.objects.filter(order=order).order_by("number").values_list("outcome", flat=True)
+    assert list(outcomes) == [Outcome.DECLINED, Outcome.PAID]

@@ -261,12 +261,14 @@ def _write(attempt: Attempt, outcome: Outcome, payment: Payment | None, decline_
         attempt.chain = payment.chain[:16]
     if outcome != Outcome.WAITING and attempt.settled_at is None:
         attempt.settled_at = timezone.now()
-    rows = Attempt.objects.filter(pk=attempt.pk)
+    # What Stripe says of the intent is about the order's present attempt: a play that has slept since an earlier one
+    # must not note a second card's money on the first.
+    rows = Attempt.objects.filter(pk=attempt.pk, order__attempts=attempt.number)
     if outcome != Outcome.PAID:
         # An answer that was long on its way is overtaken by the one that says "paid".
         rows = rows.exclude(outcome=Outcome.PAID)
     if not rows.update(**{name: getattr(attempt, name) for name in _LEARNED}):
-        raise Unavailable(f"attempt {attempt.number} is known to be paid by now")
+        raise Unavailable(f"attempt {attempt.number} is known to be paid, or no longer the order's present one")
 
 
 def as_answer(finding: Finding) -> dict[str, Any]:
