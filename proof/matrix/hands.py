@@ -21,7 +21,9 @@ from todoku.bad_news import Unavailable
 from todoku.engines import embedded, jobs
 from todoku.engines.poller import look_again
 from todoku.notify import outbox
+from todoku.notify.models import Case
 from todoku.order.models import Order
+from todoku.ringing.models import Channel, Ring
 from todoku.ringing.ring import ring_new
 
 assert jobs, "the queue's tasks are known by their names"
@@ -115,6 +117,10 @@ class Hands:
     def look_round(self) -> None:
         """Do once what workers do regularly: the looks, the outbox, the bell for findings, the search for lost jobs."""
         Order.objects.filter(next_look_at__isnull=False).update(next_look_at="2020-01-01T00:00:00Z")
+        # The bell waits for what may heal, lets a channel rest, and tells of one cause once a minute.
+        Case.objects.filter(ring_at__isnull=False).update(ring_at="2020-01-01T00:00:00Z")
+        Channel.objects.update(rest_until=None, in_hand_until=None)
+        Ring.objects.filter(sent_at__isnull=False).update(sent_at="2020-01-01T00:00:00Z")
         for chore in (look_again, embedded.restart_lost, outbox.send_due, ring_new):
             try:
                 chore()

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from proof.matrix import traps as trapping
 from proof.matrix.cells import Cell
-from proof.matrix.hands import PLAYS, Hands, NoRest, Post
+from proof.matrix.hands import Hands, NoRest, Post
 from proof.matrix.traps import Killed, Trap, Traps
 from proof.matrix.verdict import Verdict, judge
 from rehearsal.api import Rehearsal
@@ -26,6 +26,7 @@ from tests import shop, stripe_door
 from tests.pages.visitor import DETAILS
 from todoku.catalog.models import Product
 from todoku.engines import engine
+from todoku.engines.queue import PLAYS
 from todoku.gateways import stripe as gateway
 from todoku.notify.models import Case
 from todoku.order import links
