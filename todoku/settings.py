@@ -120,6 +120,7 @@ INSTALLED_APPS = [
     "todoku.flows",
     "todoku.engines",
     "todoku.reconciliation",
+    "todoku.recovery",
     "todoku.webhooks",
     "todoku.storefront",
     "todoku.mypage",
@@ -357,6 +358,9 @@ WORKER_CONCURRENCY = int(os.environ.get("TODOKU_WORKER_CONCURRENCY", "160"))
 WORKER_DEAD_AFTER = float(os.environ.get("TODOKU_WORKER_DEAD_AFTER", "20"))
 #: How often a worker looks at the orders that wait for somebody who may never come (seconds).
 LOOK_EVERY = float(os.environ.get("TODOKU_LOOK_EVERY", "10"))
+#: When an operator resumes many orders after an outage: so many in a second, and so many under way at once.
+RESUME_PER_SECOND = _number("TODOKU_RESUME_PER_SECOND", 5, most=100) or 1
+RESUME_AT_ONCE = _number("TODOKU_RESUME_AT_ONCE", 20, most=1000) or 1
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 
 # What the shop tells of itself (docs/observability.md) ----------------------------------------------------------

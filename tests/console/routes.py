@@ -148,6 +148,15 @@ ROUTES: dict[str, Row] = {
     **listed("notify.case", OFFICE),
     "console/notify/case/<int:pk>/mail/": console(">>xx", ">>xx"),
     "console/notify/case/<int:pk>/close/": console(">>xx", ">>xx"),
+    "console/notify/case/<int:pk>/money/": console(OFFICE, "mmmm"),
+    "console/notify/case/<int:pk>/note/": console(">>xx", "??xx"),
+    "console/notify/case/<int:pk>/do/<slug:name>/": console(
+        WORKS, "??xx", "/console/notify/case/{notify.case}/do/address/"
+    ),
+    **listed("recovery.recovery", OFFICE),
+    "console/recovery/recovery/choose/": console(WORKS, ">>xx"),
+    "console/recovery/recovery/<int:pk>/progress/": console(OFFICE, "mmmm"),
+    "console/recovery/recovery/<int:pk>/stop/": console("mmmm", ">>xx"),
     **listed("notify.mail", OFFICE),
     **listed("reconciliation.run", OFFICE),
     "console/reconciliation/run/": console(OFFICE, "mmxm"),

@@ -125,10 +125,15 @@ def test_an_order_is_found_by_whatever_is_known_of_it(owner: Client, crabs: Prod
 def test_open_cases_come_first_and_the_oldest_of_them_on_top(owner: Client, crabs: Product) -> None:
     orders = [desk.stuck_order(crabs) for _ in range(4)]
     Case.objects.filter(order=orders[0]).update(closed_at=orders[0].placed_at)
-    shown = owner.get(reverse("admin:notify_case_changelist"))
+    link = reverse("admin:notify_case_changelist")
+    shown = owner.get(link, {"state": "all"})
     assert [case.order_id for case in shown.context["cl"].result_list] == [
         orders[1].pk, orders[2].pk, orders[3].pk, orders[0].pk,
     ]  # fmt: skip
+    # Nobody has to choose to see what waits for a person.
+    assert [case.order_id for case in owner.get(link).context["cl"].result_list] == [
+        order.pk for order in orders[1:]
+    ]
 
 
 def test_the_front_page_says_what_is_wrong_or_that_all_is_well(owner: Client, crabs: Product) -> None:

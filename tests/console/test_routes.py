@@ -29,6 +29,7 @@ from todoku.order import links
 from todoku.order.models import MyPageEntry, Order
 from todoku.quote.models import RemoteIsland
 from todoku.reconciliation.models import Run
+from todoku.recovery.models import Recovery
 from todoku.ringing.models import Channel
 from todoku.stock.models import Restock
 from todoku.storefront import shopper
@@ -83,6 +84,7 @@ class World:
         Restock.objects.create(file="restock.csv", digest="0", encoding="utf-8", rows=[], who="owner")
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")  # or nobody is ready (/readyz)
+        Recovery.objects.create(who="owner", chosen=0, per_second=5, at_once=20)
         Run.objects.create(kind="window", since=timezone.now(), started_at=timezone.now())
 
     def address(self, route: str, row: Row) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
 from rehearsal.api import Rehearsal
 from tests import shop
 from tests.console import desk
@@ -26,13 +24,11 @@ def line(execution: Execution) -> list[tuple[str, str]]:
 PAID = [(step, "done") for step in desk.STEPS]
 
 
-@pytest.mark.django_db
 def test_a_failed_play_stops_at_the_failure_and_shows_what_is_to_come(crab: Product) -> None:
     execution = desk.stuck_order(crab).executions.get()
     assert line(execution) == [*PAID, ("SendMail", "failed"), ("Done", "open")]
 
 
-@pytest.mark.django_db
 def test_a_play_that_failed_early_shows_the_whole_way_to_come(crab: Product) -> None:
     execution = desk.stuck_order(crab).executions.get()
     Done.objects.exclude(step="TakeStock").delete()
@@ -43,7 +39,6 @@ def test_a_play_that_failed_early_shows_the_whole_way_to_come(crab: Product) -> 
     ]  # fmt: skip
 
 
-@pytest.mark.django_db
 def test_a_definition_that_cannot_be_read_any_more_still_shows_the_ledger(crab: Product) -> None:
     execution = desk.stuck_order(crab).executions.get()
     Definition.objects.update(text="{}")

@@ -17,7 +17,7 @@ from todoku.flows.models import Done
 from todoku.fulfilment.models import Delivery
 from todoku.gateways import stripe as gateway
 from todoku.notify.models import Mail
-from todoku.order.models import MyPageEntry, Order, OrderLine
+from todoku.order.models import MyPageEntry, Order, OrderLine, WriteOff
 from todoku.payment.models import Intent
 from todoku.stock.models import Level, Movement, Reservation
 from todoku.webhooks.models import StripeEvent
@@ -275,8 +275,15 @@ def _dispute(lost: bool) -> Callable[[Rehearsal, Order], str]:
 
 
 #: code: (which order, how; returns what the finding is about).
+def _paid_after_write_off(_: Rehearsal, order: Order) -> str:
+    on(order, status="written_off")
+    WriteOff.objects.create(order=order, who="owner", why="refunded by hand", kept=100, goods_back=False)
+    return str(order.intent.stripe_id)
+
+
 THEIRS: dict[str, tuple[str, Callable[[Rehearsal, Order], str]]] = {
     "paid_without_order": ("complete", _paid_without_order),
+    "paid_after_write_off": ("complete", _paid_after_write_off),
     "unknown_intent": ("complete", _unknown),
     "answer_lost": ("complete", _answer_lost),
     "canceled_here_open_there": ("complete", _canceled_here),

@@ -23,6 +23,7 @@ ROOMS: dict[str, Any] = {
     "payment": _("Payments"),
     "quote": _("Shipping and tax"),
     "reconciliation": _("Reconciliation"),
+    "recovery": _("Resuming many"),
     "ringing": _("Bell"),
     "shop": _("Shop settings"),
     "staff": _("Logins"),

@@ -84,7 +84,6 @@ def page(request: HttpRequest, case: Case) -> Page:
         "technical": case.technical,
         "stripe_link": at_stripe.anything(case.about, case.technical)
         or (at_stripe.payment(order.intent.stripe_id) if order is not None else ""),
-        "acts": acts.acts_on(case),
     }
     if case.closed_at is None and may_close(request):
         more |= {"close_form": CloseForm(), "close_link": address(case, "close")}

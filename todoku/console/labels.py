@@ -27,6 +27,20 @@ STATES: dict[str, Any] = {
     "NotUnderstood": gettext_lazy("An answer that this flow does not know"),
 }
 
+#: Ends of a flow that are no end for the order: somebody still has to do something.
+WAITING = frozenset({"Waiting"})
+
+#: What a step may answer, where a flow asks what to do next.
+OUTCOMES: dict[str, Any] = {
+    "taken": gettext_lazy("yes"),
+    "sold_out": gettext_lazy("sold out"),
+    "paid": gettext_lazy("paid"),
+    "waiting": gettext_lazy("not yet"),
+    "declined": gettext_lazy("declined"),
+    "canceled": gettext_lazy("canceled"),
+    "expired": gettext_lazy("too late"),
+}
+
 #: What the knocks that start a play are called.
 KNOCKS: dict[str, Any] = {
     "press": gettext_lazy("order button"),
@@ -50,6 +64,11 @@ ACTS: dict[str, Any] = {
     "shipped": gettext_lazy("shipped"),
     "called_off": gettext_lazy("called an order off"),
     "adjusted": gettext_lazy("adjusted stock"),
+    "accepted": gettext_lazy("accepted an amount"),
+    "allocated": gettext_lazy("found goods for an order"),
+    "written_off": gettext_lazy("wrote an order off"),
+    "noted": gettext_lazy("wrote a note"),
+    "recovered": gettext_lazy("resumed many"),
     "refunded": gettext_lazy("refunded"),
     "exported": gettext_lazy("exported"),
     "looked": gettext_lazy("looked at customers' data"),
@@ -74,6 +93,7 @@ COLOURS: dict[str, str] = {
     "paid": "warning",
     "recorded": "warning",
     "complete": "success",
+    "written_off": "default",
     "pending": "default",
     "asked": "warning",
     "declined": "default",
@@ -89,6 +109,11 @@ COLOURS: dict[str, str] = {
     "counted": "info",
     "taken": "warning",
     "open": "danger",
+    "picked_waiting": "default",
+    "picked_running": "info",
+    "picked_done": "success",
+    "picked_failed": "danger",
+    "picked_skipped": "default",
     "closed": "success",
     "yes": "success",
     "no": "danger",
@@ -98,6 +123,11 @@ COLOURS: dict[str, str] = {
 def state(name: str) -> str:
     """The state's name in the operator's language; a state that has none keeps its own."""
     return str(STATES.get(name, name))
+
+
+def outcome(word: object) -> str:
+    """A step's answer in the operator's language; one that has no words keeps its own."""
+    return str(OUTCOMES.get(str(word), word))
 
 
 def knock(name: str) -> str:

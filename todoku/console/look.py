@@ -39,8 +39,8 @@ UNFOLD: dict[str, Any] = {
     "ENVIRONMENT": "todoku.console.sidebar.environment",
     "BORDER_RADIUS": "8px",
     "COLORS": {"primary": SEA},
-    "STYLES": [lambda request: static("console/console.css")],
-    "SCRIPTS": [lambda request: static("console/console.js")],
+    "STYLES": [lambda request: static("console/console.css"), lambda request: static("console/case.css")],
+    "SCRIPTS": [lambda request: static("console/console.js"), lambda request: static("console/case.js")],
     "ACCOUNT": {
         "navigation": [
             {"title": _("Your logins"), "link": reverse_lazy("admin:visits")},

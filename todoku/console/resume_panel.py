@@ -12,6 +12,7 @@ from todoku.console import labels, timeline
 from todoku.console.readonly import address
 from todoku.console.templatetags.console import jst
 from todoku.engines.models import Execution, State
+from todoku.order.models import Status
 
 
 def may_resume(request: HttpRequest) -> bool:
@@ -27,7 +28,7 @@ def panel(
     following = next((play for play in plays if play.number == execution.number + 1), None)
     return {
         "failed": failed,
-        "can_resume": failed and following is None and may_resume(request),
+        "can_resume": failed and following is None and may_resume(request) and not _ended(execution),
         "resume_link": address(execution, "resume"),
         "again": labels.state(execution.position),
         "finished": line.finished,
@@ -35,6 +36,11 @@ def panel(
         "following": following if failed else None,
         "overtaken": overtaken_by(following) if failed and following is not None else "",
     }
+
+
+def _ended(execution: Execution) -> bool:
+    """Whether a person has written the order off: then nothing of its checkout is played any more."""
+    return execution.flow == "checkout" and execution.order.status == Status.WRITTEN_OFF
 
 
 def overtaken_by(play: Execution) -> str:

@@ -34,6 +34,7 @@ LOOKS = """
     payment.view_attempt  payment.view_intent
     quote.view_remoteisland  quote.view_shippingfee  quote.view_shippingrule  quote.view_taxrate
     reconciliation.view_run
+    recovery.view_recovery
     ringing.view_channel
     shop.view_choice
     stock.view_level  stock.view_movement  stock.view_reservation  stock.view_restock
@@ -45,14 +46,19 @@ CALLED: dict[str, Any] = {
     "view_personal_data": _("see customers' names, addresses, phone numbers and mail addresses"),
     "view_parcel_data": _("see what stands on a parcel: name, address and phone number"),
     "export_entry": _("export the audit log"),
+    "accept_amount": _("let an order go forward with a differing amount"),
+    "allocate_stock": _("find goods for a paid order by hand"),
+    "correct_address": _("correct where an order goes"),
+    "write_off": _("write orders off"),
 }
 
 #: The day's work on orders, cases, goods and stock.
 WORKS = """
     order.view_personal_data
     order.change_order  order.cancel_order  order.export_order
-    engines.change_execution
-    notify.change_case
+    engines.change_execution  recovery.add_recovery
+    notify.change_case  notify.add_note
+    notify.accept_amount  notify.allocate_stock  notify.correct_address  notify.write_off
     fulfilment.change_delivery
     reconciliation.add_run
     catalog.add_product  catalog.change_product

@@ -52,6 +52,7 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
         _("Under the hood"),
         [
             (_("Executions"), "account_tree", "engines", "execution"),
+            (_("Resuming many"), "playlist_play", "recovery", "recovery"),
             (_("Ledger"), "menu_book", "flows", "done"),
             (_("Failed tries"), "replay", "engines", "mishap"),
             (_("Payment attempts"), "credit_card", "payment", "attempt"),

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from todoku.console import labels, timeline
+from todoku.console import labels, picture, timeline
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
 from todoku.console.resume import plays_of, resume, successor
 from todoku.console.resume_panel import may_resume, overtaken_by, panel
@@ -72,6 +72,10 @@ class ExecutionAdmin(ReadOnlyAdmin):
             messages.info(request, overtaken_by(successor(execution) or pressed.play))
         else:
             messages.info(request, _("There is nothing to resume: this execution has not failed."))
+        if request.POST.get("back") == "case" and may_see_cases(request):
+            case = Case.objects.filter(order_id=execution.order_id, execution__isnull=False).order_by("-id").first()
+            if case is not None:
+                return HttpResponseRedirect(address(case))
         return HttpResponseRedirect(address(pressed.play or execution))
 
     def status_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -157,6 +161,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
             more={
                 "execution": execution,
                 "line": line,
+                "picture": picture.draw(execution, line),
                 "running": execution.status == State.RUNNING,
                 "mark": _mark(execution),
                 "reason": labels.reason(code, execution.position, why) if execution.status == State.FAILED else "",

@@ -66,6 +66,8 @@ class Engine:
         """Play on after a failure: one winner under many clicks, because the order's row is locked."""
         with transaction.atomic():
             order = Order.objects.select_for_update(no_key=True).get(pk=execution.order_id)
+            if order.status == Status.WRITTEN_OFF and execution.flow == "checkout":
+                return None
             latest = Execution.objects.filter(order=order, flow=execution.flow).order_by("-number").first()
             if latest is None or latest.pk != execution.pk or latest.status != State.FAILED:
                 return None

@@ -45,7 +45,8 @@ def orders(request: HttpRequest) -> HttpResponse:
         {
             "order": order,
             "token": links.token(order),
-            "done": order.recorded_at is not None,
+            "done": order.recorded_at is not None and order.status != Status.WRITTEN_OFF,
+            "written_off": order.status == Status.WRITTEN_OFF,
             "shipped": bool(order.deliveries.all())
             and all(parcel.state == parcel.State.SHIPPED for parcel in order.deliveries.all()),
             "called_off": bool(order.deliveries.all())

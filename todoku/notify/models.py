@@ -84,6 +84,12 @@ class Case(models.Model):
         verbose_name = _("case")
         verbose_name_plural = _("cases")
         ordering = ["-id"]
+        permissions = [
+            ("accept_amount", "Can let an order go forward with a differing amount"),
+            ("allocate_stock", "Can find goods for a paid order by hand"),
+            ("correct_address", "Can correct where an order goes"),
+            ("write_off", "Can write orders off"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["order"],
@@ -103,3 +109,20 @@ class Case(models.Model):
 
     def __str__(self) -> str:
         return f"case {self.pk}: {self.code} of {self.about or f'order {self.order_id}'}"
+
+
+class Note(models.Model):
+    """What an operator wants the next one to know about a case. Nobody changes or deletes it."""
+
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="notes", verbose_name=_("case"))
+    who = models.CharField(_("who"), max_length=150)
+    text = models.TextField(_("note"), max_length=2000)
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("note")
+        verbose_name_plural = _("notes")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"note {self.pk} on case {self.case_id}"

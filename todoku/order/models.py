@@ -24,6 +24,8 @@ class Status(models.TextChoices):
     PAID = "paid", _("paid, being recorded")
     RECORDED = "recorded", _("recorded")
     COMPLETE = "complete", _("complete")
+    #: By a person: see WriteOff.
+    WRITTEN_OFF = "written_off", _("written off")
 
 
 class Order(Details):
@@ -139,3 +141,23 @@ class MyPageEntry(models.Model):
 
     def __str__(self) -> str:
         return f"my page of order {self.order_id}"
+
+
+class WriteOff(models.Model):
+    """A person's word that an order will not be carried out: who, why, and what became of the goods."""
+
+    order = models.OneToOneField(Order, on_delete=models.PROTECT, related_name="write_off")
+    who = models.CharField(_("who"), max_length=150)
+    why = models.CharField(_("why"), max_length=300)
+    #: What Stripe still had of the customer's money at that moment, in whole yen; more later is news.
+    kept = models.PositiveIntegerField(_("kept at Stripe"))
+    #: Whether what the order held went back on the shelf.
+    goods_back = models.BooleanField(_("goods put back"))
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("write-off")
+        verbose_name_plural = _("write-offs")
+
+    def __str__(self) -> str:
+        return f"write-off of order {self.order_id}"

@@ -7,18 +7,20 @@ from datetime import date
 
 #: Which state may follow which. A status never goes back to an earlier promise: once paid, an order goes
 #: forward only. NOT_PAID goes to PLACED when the shopper tries another card, and to PAID when a payment that
-#: was given up comes through after all.
+#: was given up comes through after all. WRITTEN_OFF is a person's word, never the machine's: this order will not
+#: be carried out, and nothing touches it any more.
 MOVES: dict[str, frozenset[str]] = {
-    "placed": frozenset({"not_paid", "canceled", "paid"}),
-    "not_paid": frozenset({"placed", "canceled", "paid"}),
-    "canceled": frozenset({"paid"}),
-    "paid": frozenset({"recorded"}),
-    "recorded": frozenset({"complete"}),
+    "placed": frozenset({"not_paid", "canceled", "paid", "written_off"}),
+    "not_paid": frozenset({"placed", "canceled", "paid", "written_off"}),
+    "canceled": frozenset({"paid", "written_off"}),
+    "paid": frozenset({"recorded", "written_off"}),
+    "recorded": frozenset({"complete", "written_off"}),
     "complete": frozenset(),
+    "written_off": frozenset(),
 }
 
 #: States in which nothing is left for the machine to do.
-AT_REST = frozenset({"complete", "canceled"})
+AT_REST = frozenset({"complete", "canceled", "written_off"})
 #: States in which the money is Stripe's word, and the flow can only go forward.
 PAID = frozenset({"paid", "recorded", "complete"})
 

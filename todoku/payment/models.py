@@ -150,3 +150,32 @@ class Voucher(models.Model):
 
     def __str__(self) -> str:
         return f"voucher of attempt {self.attempt_id}"
+
+
+class AcceptedAmount(models.Model):
+    """A person's word that an order may go forward with other money than it says: exactly this, and nothing else.
+
+    The order's own amounts stay as they were frozen; this stands beside them.
+    """
+
+    order = models.ForeignKey("order.Order", on_delete=models.PROTECT, related_name="accepted_amounts")
+    #: What Stripe had received, in which currency, and how much of it had been given back.
+    received = models.PositiveIntegerField(_("received"))
+    currency = models.CharField(_("currency"), max_length=8)
+    refunded = models.PositiveIntegerField(_("refunded"), default=0)
+    who = models.CharField(_("who"), max_length=150)
+    why = models.CharField(_("why"), max_length=300)
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("accepted amount")
+        verbose_name_plural = _("accepted amounts")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["order", "received", "currency", "refunded"], name="one_acceptance_per_amount"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.received} {self.currency} accepted for order {self.order_id}"

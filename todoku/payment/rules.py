@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -50,6 +51,20 @@ def remind_at(expires_at: datetime, now: datetime) -> datetime | None:
 
 
 @dataclass(frozen=True)
+class Money:
+    """What Stripe has: received in the currency's smallest unit, and how much of it was given back."""
+
+    received: int
+    currency: str
+    refunded: int = 0
+
+    @property
+    def kept(self) -> int:
+        """What is left of it."""
+        return self.received - self.refunded
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a PaymentIntent's status means for the order: ``outcome`` is the flow's Choice.
 
@@ -70,11 +85,17 @@ def judge(
     due: int,
     expect_live: bool,
     amount_refunded: int = 0,
+    accepted: Container[Money] = (),
 ) -> Verdict:
-    """Say what a PaymentIntent's state means for an order over ``due`` yen."""
+    """Say what a PaymentIntent's state means for an order over ``due`` yen.
+
+    ``accepted`` is the money with which a person has let this order go forward although it is not what was due.
+    """
     if status == "succeeded":
         if livemode != expect_live:
             return Verdict("mismatch", f"livemode is {livemode}, the shop runs with {expect_live}")
+        if Money(amount_received, currency, amount_refunded) in accepted:
+            return Verdict("paid")
         if currency != "jpy":
             return Verdict("mismatch", f"paid in {currency}, the order is in yen")
         if not amount == amount_received == due:

@@ -23,7 +23,7 @@ from todoku.gateways.gateway import (
     VoucherSlip,
 )
 from todoku.payment import rules
-from todoku.payment.models import Attempt, Intent, Outcome, Voucher
+from todoku.payment.models import AcceptedAmount, Attempt, Intent, Outcome, Voucher
 from todoku.shop import chosen
 from todoku.stock.models import Reservation
 
@@ -193,6 +193,7 @@ def _conclude(order: Order, attempt: Attempt, intent: Intent, answer: Payment | 
         due=order.total,
         expect_live=settings.STRIPE.livemode,
         amount_refunded=answer.amount_refunded,
+        accepted=accepted(order) if answer.status == "succeeded" else (),
     )
     if verdict.outcome in ("paid", "mismatch"):
         _write(attempt, Outcome.PAID, answer, "")
@@ -223,6 +224,12 @@ def _conclude(order: Order, attempt: Attempt, intent: Intent, answer: Payment | 
     if verdict.outcome == "unexpected":
         raise NeedsOperator("unexpected_status", f"Stripe answered something unexpected: {verdict.why}.")
     return Finding(verdict.outcome)
+
+
+def accepted(order: Order) -> set[rules.Money]:
+    """The money with which a person has let this order go forward."""
+    rows = AcceptedAmount.objects.filter(order=order).values_list("received", "currency", "refunded")
+    return {rules.Money(*row) for row in rows}
 
 
 def _waits_for(payment: Payment) -> str:

@@ -95,7 +95,9 @@ def _payments(book: Book, payments: list[Payment]) -> None:
         book.add(rules.of_payment(payment, intent, order, now=book.now, live=settings.STRIPE.livemode))
         if order is None or not rules.left_alone(order, book.now):
             book.examined.add(payment.id)
-        if intent is not None and payment.status == "succeeded" and payment.amount_refunded < payment.amount_received:
+        settled = order is not None and order.written_off_with is not None
+        kept = payment.status == "succeeded" and payment.amount_refunded < payment.amount_received
+        if intent is not None and kept and not settled:
             book.kept.setdefault(intent.cart, set()).add(payment.id)
     told = {intent.order for name, intent in intents.items() if intent.stripe_id == name}
     for order in orders.values():
@@ -141,7 +143,8 @@ def _returned(book: Book, gateway: Gateway, since: datetime) -> None:
 
 def _about(one: Returned, order: OrderFacts) -> Iterator[Drift]:
     if one.id.startswith(("re_", "pyr_")):
-        yield rules.of_refund(one, order)
+        if not rules.is_known(one, order):
+            yield rules.of_refund(one, order)
     else:
         yield from rules.of_dispute(one, order)
 

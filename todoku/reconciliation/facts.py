@@ -5,7 +5,7 @@ Stripe's side comes in the gateway's own words (``Payment``, ``Returned``). Amou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -62,6 +62,10 @@ class OrderFacts:
     on_my_page: bool
     mail_sent: bool
     intent_created_at: datetime
+    #: Money that a person has accepted although it is not what was due: (received, currency, refunded).
+    accepted: Sequence[tuple[int, str, int]] = ()
+    #: What Stripe still had when a person wrote the order off; None when nobody has.
+    written_off_with: int | None = None
     #: By product: how many were ordered, are held, and were sold by movements.
     lines: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)

@@ -19,6 +19,7 @@ KINDS: dict[str, str] = {
     "complete_not_paid": PERSON,
     "amount_paid_differs": PERSON,
     "amount_received_differs": PERSON,
+    "paid_after_write_off": PERSON,
     "intent_amount_changed": PERSON,
     "currency_differs": PERSON,
     "livemode_differs": PERSON,

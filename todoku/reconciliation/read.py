@@ -37,7 +37,10 @@ _ORDERS = """
            intent.created_at AS intent_created_at,
            COALESCE(lines.goods, '{}') AS lines, COALESCE(held.goods, '{}') AS held,
            COALESCE(sold.goods, '{}') AS sold, COALESCE(held.most, 0) AS most_holds,
-           COALESCE(ledger.steps, '{}') AS ledger
+           COALESCE(ledger.steps, '{}') AS ledger,
+           (SELECT w.kept FROM order_writeoff w WHERE w.order_id = o.id) AS written_off_with,
+           (SELECT COALESCE(jsonb_agg(jsonb_build_array(a.received, a.currency, a.refunded)), '[]')
+              FROM payment_acceptedamount a WHERE a.order_id = o.id) AS accepted
       FROM order_order o
       JOIN quote_quote quote ON quote.id = o.quote_id
       JOIN payment_intent intent ON intent.id = o.intent_id
@@ -112,7 +115,7 @@ _CLOSED_CARTS = """
     SELECT cart.id FROM cart_cart cart
      WHERE cart.closed_at >= %(since)s
        AND NOT EXISTS (SELECT FROM order_order o
-                        WHERE o.cart_id = cart.id AND o.status IN ('recorded', 'complete'))
+                        WHERE o.cart_id = cart.id AND o.status IN ('recorded', 'complete', 'written_off'))
 """
 
 _PAID_TWICE = """
@@ -144,6 +147,7 @@ def orders(ids: Sequence[int]) -> list[OrderFacts]:
                 **row,
                 # Django leaves JSON of a plain cursor as text.
                 **{name: json.loads(row[name]) for name in ("lines", "held", "sold", "ledger")},
+                "accepted": [tuple(money) for money in json.loads(row["accepted"])],
                 "play_has_job": bool(row["play_has_job"]),
             }
         )

@@ -92,7 +92,18 @@ def of_payment(
         shown = received if theirs is None else theirs
         return Drift(code, payment.id, order.id, payment.id, order.total, shown, told)
 
-    if payment.status != "canceled" and order.status != "canceled" and not left_alone(order, now):
+    if order.written_off_with is not None:
+        # A person has ended it, with so much at Stripe as there was then. What comes in afterwards is nobody's yet.
+        if succeeded and payment.amount_received - payment.amount_refunded > order.written_off_with:
+            yield drift("paid_after_write_off")
+        elif payment.status in PAYABLE:
+            yield drift("canceled_but_payable")
+        return
+    has_been_accepted = succeeded and _accepted(payment, order)
+    if has_been_accepted:
+        if payment.livemode != live:
+            yield drift("livemode_differs")
+    elif payment.status != "canceled" and order.status != "canceled" and not left_alone(order, now):
         if payment.livemode != live:
             yield drift("livemode_differs")
         if payment.currency != "jpy":
@@ -123,8 +134,25 @@ def of_payment(
             yield drift("canceled_not_known")
 
 
+def _accepted(payment: Payment, order: OrderFacts) -> bool:
+    """Say whether a person has let the order go forward with this money; more may have been given back since."""
+    return any(
+        (received, currency) == (payment.amount_received, payment.currency) and refunded <= payment.amount_refunded
+        for received, currency, refunded in order.accepted
+    )
+
+
 def _left(intent: IntentFacts, now: datetime) -> bool:
     return now - max(intent.created_at, intent.changed_at) >= LEFT_AFTER
+
+
+def is_known(refund: Returned, order: OrderFacts) -> bool:
+    """Say whether a person has already taken this refund into account: they accepted what was left, or wrote it off."""
+    if refund.status not in ("succeeded", "pending"):
+        return False
+    if order.written_off_with is not None:
+        return True
+    return any(0 < refund.amount <= refunded for _received, _currency, refunded in order.accepted)
 
 
 def of_refund(refund: Returned, order: OrderFacts) -> Drift:
@@ -155,6 +183,11 @@ def of_order(order: OrderFacts, *, now: datetime) -> Iterator[Drift]:
         told = f"{order.number} {order.status}, attempt {order.attempts} {order.outcome or 'missing'}"
         return Drift(code, order.number, order.id, "", ours, theirs, f"{told}; {detail}" if detail else told)
 
+    if order.status == "written_off":
+        # A person has ended it, whatever state it was in; only what it holds would be in others' way.
+        if order.held:
+            yield drift("held_by_dead_order", f"held {_counts(order.held)}")
+        return
     yield from (drift(code) for code in _of_its_play(order, now))
     yield from (drift(code) for code in _of_its_money(order, now))
     if order.lines_total != order.goods_total:

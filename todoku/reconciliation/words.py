@@ -19,6 +19,9 @@ SENTENCES: dict[str, str] = {
     "waiting_not_known": _("A payment is under way at Stripe, but the order was given up. It is played again."),
     "complete_not_paid": _("The order counts as paid, but Stripe does not have the money. Do not ship it."),
     "amount_paid_differs": _("The customer has paid another amount than the order says. Compare the two."),
+    "paid_after_write_off": _(
+        "Money came in for an order that was written off. Give it back, or send the goods as a new order."
+    ),
     "amount_received_differs": _("Stripe has received another amount than the payment was made for."),
     "intent_amount_changed": _("The payment at Stripe is over another amount than the order says. Who changed it?"),
     "currency_differs": _("The payment is in another currency than yen."),

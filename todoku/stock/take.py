@@ -41,6 +41,36 @@ def give_back(order: Order) -> bool:
     return bool(held)
 
 
+def hold_found(order: Order, wanted: Mapping[int, int]) -> dict[int, int]:
+    """Hold goods for an order whose hold was given back before its late payment came: a person has found them.
+
+    Must run in a transaction. Returns an empty dict when everything is held; otherwise what is short, as ``take``.
+    """
+    short = _short(wanted)
+    if not short:
+        _move(order, Kind.TAKEN, wanted, on_hand=-1, reserved=+1, again=True)
+    return short
+
+
+def take_back(order: Order) -> dict[int, int]:
+    """Book what the order has bought as back on the shelf; return how many of each product. In a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT product_id, sum(sold) FROM stock_movement WHERE order_id = %s GROUP BY 1 HAVING sum(sold) > 0",
+            [order.pk],
+        )
+        sold = {product: int(quantity) for product, quantity in cursor.fetchall()}
+    if sold:
+        _lock(sold)
+        _move(order, Kind.RETURNED, sold, on_hand=+1, sold=-1)
+    return sold
+
+
+def held(order: Order) -> dict[int, int]:
+    """What the order holds: how many of each product."""
+    return _held(order)
+
+
 def sell(order: Order, wanted: Mapping[int, int]) -> dict[int, int]:
     """Turn what the paid order holds into what it has bought.
 
@@ -105,6 +135,10 @@ _MOVE = """
         INSERT INTO stock_reservation (order_id, attempt, product_id, quantity, state, held_at)
         SELECT %(order)s::bigint, %(attempt)s::int, product_id, quantity, 'held', now()
           FROM asked WHERE %(kind)s::text = 'taken'
+            -- Held, given back, and found again by a person: it is the same hold.
+            ON CONFLICT (order_id, attempt, product_id)
+            DO UPDATE SET state = 'held', quantity = EXCLUDED.quantity, held_at = now(), ended_at = NULL
+             WHERE %(again)s::boolean AND stock_reservation.state = 'returned'
     ), ended AS (
         UPDATE stock_reservation SET state = %(kind)s::text, ended_at = now()
          WHERE %(kind)s::text IN ('returned', 'sold') AND order_id = %(order)s::bigint AND state = 'held'
@@ -120,7 +154,14 @@ _MOVE = """
 
 
 def _move(
-    order: Order, kind: Kind, quantities: Mapping[int, int], *, on_hand: int = 0, reserved: int = 0, sold: int = 0
+    order: Order,
+    kind: Kind,
+    quantities: Mapping[int, int],
+    *,
+    on_hand: int = 0,
+    reserved: int = 0,
+    sold: int = 0,
+    again: bool = False,
 ) -> None:
     """Move each product's numbers by its quantity times the given signs, and write down that it was done."""
     products = sorted(quantities)
@@ -134,6 +175,7 @@ def _move(
                 "on_hand": on_hand,
                 "reserved": reserved,
                 "sold": sold,
+                "again": again,
                 "products": products,
                 "quantities": [quantities[product] for product in products],
             },

@@ -37,6 +37,7 @@ TITLES: dict[str, Promise] = {
     "canceling": gettext_lazy("We are canceling your order"),
     "not_paid": gettext_lazy("Your order was not paid"),
     "canceled": gettext_lazy("Your order has ended"),
+    "written_off": gettext_lazy("The shop has ended this order"),
 }
 #: States that end by themselves: the page watches for it.
 WATCHED = frozenset({"konbini", "konbini_late", "authenticate", "processing", "checking", "canceling"})
@@ -58,6 +59,8 @@ LOOKED_AT = ("status", "recorded_at", "withdrawn_at", "attempts")
 
 def standing(order: Order) -> str:
     """Say how the order stands, in one word for the page: a key of ``TITLES``."""
+    if order.status == Status.WRITTEN_OFF:
+        return "written_off"
     if order.recorded_at is not None:
         return "thanks"
     if order.status == Status.CANCELED or (order.status == Status.NOT_PAID and order.withdrawn_at is not None):

@@ -33,8 +33,13 @@
     const ask = async () => {
       try {
         const answer = await fetch(head.dataset.watch, { headers: { Accept: "application/json", "X-By-Itself": "yes" } });
-        if (answer.ok && (await answer.json()).mark !== head.dataset.mark) {
-          location.reload();
+        const told = answer.ok ? await answer.json() : null;
+        // A case waits for the play's end; the play's own page shows every step.
+        const now = told && (head.dataset.by === "status" ? told.status : told.mark);
+        if (told && now !== head.dataset.mark) {
+          const said = head.querySelector("[data-ended]");
+          if (said) said.textContent = said.dataset.ended;
+          setTimeout(() => location.reload(), said ? 700 : 0);
           return;
         }
       } catch {
