@@ -16,7 +16,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connections
 from procrastinate.contrib.django import app
-from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.contrib.django.utils import connector_params
+from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.signals import on_stop
 from procrastinate.worker import Worker
 
@@ -85,8 +86,9 @@ async def work(*, concurrency: int, wait: bool = True, signals: bool = True) -> 
 async def _work_until(told: asyncio.Event, *, concurrency: int, wait: bool) -> None:
     """Work until told to stop, until nothing is left to do (without ``wait``), or until the database is gone."""
     dead_after = settings.WORKER_DEAD_AFTER
-    assert isinstance(app.connector, DjangoConnector)
-    worker_app = app.with_connector(app.connector.get_worker_connector())
+    # One connection listens; the others are for fetching and putting away, and come when there is something to do.
+    connector = PsycopgConnector(kwargs=connector_params(), min_size=1, max_size=4)
+    worker_app = app.with_connector(connector)
     worker_app.periodic_defaults = app.periodic_defaults  # which the copy leaves behind
     async with worker_app.open_async():
         worker = Worker(
