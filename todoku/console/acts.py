@@ -21,6 +21,8 @@ from todoku.console import roles, where
 
 #: Somebody who looks at the same order again within this time is written down once.
 LOOKS_ONCE_IN = timedelta(hours=1)
+#: Numbers of orders in one line of the log.
+MOST_IN_A_LINE = 1000
 
 
 def write_down(
@@ -84,6 +86,13 @@ def looked_at(request: HttpRequest, thing: Model | None, orders: Iterable[str] =
             thing=thing,
             orders=touched,
         )
+
+
+def exported(request: HttpRequest, what: str, orders: Iterable[str]) -> None:
+    """Write down that these orders' data were taken away, in one transaction; a long list becomes several lines."""
+    numbers = list(orders)
+    for start in range(0, max(1, len(numbers)), MOST_IN_A_LINE):
+        write_down(request, None, what, act="exported", orders=numbers[start : start + MOST_IN_A_LINE])
 
 
 def acts_on(thing: Model, most: int = 20) -> QuerySet[Entry]:

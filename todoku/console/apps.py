@@ -42,6 +42,8 @@ class ConsoleConfig(AppConfig):
         """Give the shop's parts the names that an operator reads."""
         for label, name in ROOMS.items():
             apps.get_app_config(label).verbose_name = name
+        from todoku.console import deploy_checks  # noqa: F401 - registers itself
+
         # Django makes an app's permissions after its tables; when the last app has its own, all are there.
         last = [config for config in apps.get_app_configs() if config.models_module is not None][-1]
         post_migrate.connect(_renew_roles, sender=last)

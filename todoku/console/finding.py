@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from todoku.console import acts, at_stripe, labels
+from todoku.console import acts, at_stripe, labels, masking
 from todoku.console.readonly import Card, Fact, Page, address, link
 from todoku.console.templatetags.console import ago, jst, yen
 from todoku.notify.models import Case
@@ -81,7 +81,7 @@ def page(request: HttpRequest, case: Case) -> Page:
         "case": case,
         "order": order,
         "reason": labels.reason(case.code, case.step, case.why),
-        "technical": case.technical,
+        "technical": masking.shown(request, "technical", case.technical),
         "stripe_link": at_stripe.anything(case.about, case.technical)
         or (at_stripe.payment(order.intent.stripe_id) if order is not None else ""),
     }

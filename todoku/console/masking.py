@@ -8,15 +8,18 @@ phone.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-Kind = Literal["name", "kana", "phone", "address", "mail", "text"]
+Kind = Literal["name", "kana", "phone", "address", "mail", "text", "technical"]
 
 #: What stands on a parcel.
 ON_A_PARCEL = frozenset({"name", "kana", "phone", "address"})
+#: A mail address in a technical text: what a mail server says quotes it.
+_ADDRESS = re.compile(r"[^\s<>\"'(),:;]+@[^\s<>\"'(),:;]+")
 ALL_OF_IT = "order.view_personal_data"
 OF_THE_PARCEL = "order.view_parcel_data"
 
@@ -49,5 +52,7 @@ def masked(kind: Kind, value: str) -> str:
     if kind == "mail":
         name, _at, domain = value.rpartition("@")
         return f"{name[:1]}***@{domain}" if name else "***"
+    if kind == "technical":
+        return _ADDRESS.sub(lambda found: masked("mail", found[0]), value)
     # An address is shown as far as the city by whoever calls; a text that may quote anything is not shown at all.
     return "***" if kind == "address" else _("Not shown: this text holds a customer's data.")

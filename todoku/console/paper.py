@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from todoku.catalog.models import Temperature
-from todoku.console import masking
+from todoku.console import acts, masking
 from todoku.fulfilment.models import Delivery
 from todoku.order.models import Order
 from todoku.shop import chosen
@@ -88,6 +88,7 @@ def slips(request: HttpRequest) -> HttpResponse:
         .prefetch_related("lines", "deliveries")
         .order_by("id")
     )
+    acts.looked_at(request, None, [order.number for order in orders], what=_("Delivery slips"))
     return TemplateResponse(
         request,
         "console/paper/slips.html",

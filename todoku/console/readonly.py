@@ -19,7 +19,7 @@ from django.urls import NoReverseMatch, reverse
 from unfold.admin import ModelAdmin
 from unfold.decorators import display as unfold_display
 
-from todoku.console import acts, labels
+from todoku.console import acts, labels, masking
 from todoku.console.editable import WrittenDown
 from todoku.console.listing import Pages, exactly, is_exact
 from todoku.console.sidebar import may_see
@@ -104,6 +104,9 @@ class ReadOnlyAdmin(WrittenDown, ModelAdmin):  # type: ignore[misc]  # unfold ha
     show_full_result_count = False
     list_filter_submit = False
     paginator = Pages
+    #: Whether a row's page, and the list, show customers' data: whose was shown to whom goes into the audit log.
+    shows_personal_data = False
+    lists_personal_data = False
     #: Followed when one row is shown.
     detail_select_related: ClassVar[tuple[str, ...]] = ()
 
@@ -162,7 +165,18 @@ class ReadOnlyAdmin(WrittenDown, ModelAdmin):  # type: ignore[misc]  # unfold ha
         if thing is None:
             missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return missing
+        if self.shows_personal_data and masking.may_see_any(request):
+            acts.looked_at(request, thing)
         return self.show(request, thing, **(extra_context or {}))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, and note whose names stood on it."""
+        answer: HttpResponse = super().changelist_view(request, extra_context)
+        shown = (getattr(answer, "context_data", None) or {}).get("cl")
+        if shown is not None and self.lists_personal_data and masking.may_see_any(request):
+            names = [number for row in shown.result_list for number in acts.orders_of(row)]
+            acts.looked_at(request, None, names, what=str(self.opts.verbose_name_plural))
+        return answer
 
     def show(self, request: HttpRequest, thing: Any, *, status: int = 200, **more: Any) -> TemplateResponse:
         """Answer with the row's page."""

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from todoku.console import labels, picture, timeline
+from todoku.console import labels, masking, picture, timeline
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
 from todoku.console.resume import plays_of, resume, successor
 from todoku.console.resume_panel import may_resume, overtaken_by, panel
@@ -166,7 +166,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
                 "mark": _mark(execution),
                 "reason": labels.reason(code, execution.position, why) if execution.status == State.FAILED else "",
                 "why": why,
-                "technical": execution.cause,
+                "technical": masking.shown(request, "technical", execution.cause),
                 "case": case if case is not None and may_see_cases(request) else None,
                 **panel(request, execution, line, plays),
             },
@@ -233,7 +233,7 @@ class MishapAdmin(ReadOnlyAdmin):
                     ],
                 )
             ],
-            text=thing.cause,
+            text=masking.shown(request, "technical", thing.cause),
         )
 
 

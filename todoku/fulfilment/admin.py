@@ -59,6 +59,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     """Parcels: those to be shipped first, the oldest of them on top."""
 
     list_before_template = "console/deliveries_links.html"
+    shows_personal_data = lists_personal_data = True
     detail_template = "console/delivery.html"
     detail_select_related = ("order",)
     list_display = ("parcel", "status", "who", "where", "wished_on", "kept", "tracking_number", "written")

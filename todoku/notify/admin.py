@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from todoku.console import acts, case_acts, case_page, finding, labels, money, notes, stopped, told
+from todoku.console import acts, case_acts, case_page, finding, labels, masking, money, notes, stopped, told
 from todoku.console.causes import causes
 from todoku.console.correct import Came, correct, may_correct, tell
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, address, display, link
@@ -305,6 +305,8 @@ class CaseAdmin(ReadOnlyAdmin):
 class MailAdmin(ReadOnlyAdmin):
     """Mails to customers; the list names no recipient."""
 
+    shows_personal_data = True
+
     list_display = ("subject", "order", "kind", "written", "sent")
     list_select_related = ("order",)
     list_filter = ("kind",)
@@ -339,12 +341,12 @@ class MailAdmin(ReadOnlyAdmin):
                     _("Mail"),
                     [
                         Fact(_("Order"), thing.order.number, link(request, "order", "order", thing.order_id)),
-                        Fact(_("Recipient"), thing.recipient),
+                        Fact(_("Recipient"), masking.shown(request, "mail", thing.recipient)),
                         Fact(_("Message-ID"), thing.message_id, mono=True),
                         Fact(_("Written"), jst(thing.written_at)),
                         Fact(_("Sent"), jst(thing.sent_at)),
                     ],
                 )
             ],
-            text=thing.text,
+            text=masking.shown(request, "text", thing.text),
         )

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
-from todoku.console import labels
+from todoku.console import labels, masking
 from todoku.fulfilment.models import carrier_name
 from todoku.money import spoken
 
@@ -80,6 +80,12 @@ def ago(moment: datetime | None) -> str:
     if hours < 48:
         return ngettext("%(n)d hour ago", "%(n)d hours ago", hours) % {"n": hours}
     return ngettext("%(n)d day ago", "%(n)d days ago", days) % {"n": days}
+
+
+@register.filter
+def without_addresses(text: str) -> str:
+    """A technical text with the mail addresses in it masked."""
+    return masking.masked("technical", text)
 
 
 @register.filter
