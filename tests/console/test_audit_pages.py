@@ -67,7 +67,7 @@ def test_the_log_is_found_by_person_act_time_order_and_thing(owner: Client, orde
         ({"q": order.number.lower()}, ["two"]),
         ({"q": "192.0.2.1"}, ["one"]),
         ({"q": "hanako"}, ["one"]),
-        ({"q": "\x00' --"}, []),
+        ({"q": "' --"}, []),
         ({"person": "x", "within": "x"}, ["two", "one"]),
     ):
         assert shown(owner, **asked) == found, asked
@@ -88,13 +88,13 @@ def test_an_order_that_is_looked_at_is_noted_once_an_hour_for_one_person(owner: 
         ("owner", "", [order.number]),
     ]
     desk.member("reader", roles.READ_ONLY).get(page)
-    assert looked.count() == 2, "whoever sees masked data was shown nobody's"
+    assert looked.all().count() == 2, "whoever sees masked data was shown nobody's"
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute("UPDATE audit_entry SET at = at - interval '61 minutes'")
         cursor.execute("SET LOCAL session_replication_role = origin")
     owner.get(page)
-    assert looked.count() == 3
+    assert looked.all().count() == 3
 
 
 def test_whose_data_were_shown_is_exported_by_time_and_person(owner: Client, order: Order) -> None:
@@ -123,7 +123,7 @@ def test_a_form_that_is_saved_is_written_down_with_what_it_was(owner: Client, or
     product = order.lines.get().product
     page = desk.page(product)
     form = {field.html_name: field.value() for field in owner.get(page).context["adminform"].form}
-    form = {name: value for name, value in form.items() if value not in (None, False)}
+    form = {name: value for name, value in form.items() if value is not None and value is not False}
     owner.post(page, {**form, "price": "4900"})
     [entry] = Entry.objects.filter(kind="catalog.product")
     assert (entry.who, entry.act, entry.change) == ("owner", "changed", [("price", 4800, 4900)])

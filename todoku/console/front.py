@@ -15,7 +15,7 @@ from django.db.models.functions import TruncHour
 from django.http import HttpRequest
 from django.utils import timezone
 
-from todoku.console import drawn, figures, labels
+from todoku.console import drawn, figures, labels, masking
 from todoku.console.readonly import address
 from todoku.console.sidebar import may_see
 from todoku.fulfilment.models import Delivery
@@ -57,6 +57,8 @@ def what_needs_a_person(request: HttpRequest) -> dict[str, Any]:
     if may_see(request, "fulfilment", "delivery"):
         to_ship = Delivery.objects.filter(state=Delivery.State.TO_SHIP)
         found["parcels"] = list(to_ship.select_related("order").order_by("-state", "id")[:MOST])
+        for parcel in found["parcels"]:
+            parcel.name = masking.shown(request, "name", parcel.name)
         found["parcel_count"] = to_ship.count()
     if may_see(request, "stock", "level"):
         found["running_out"] = low.running_out(MOST)
