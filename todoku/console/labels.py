@@ -179,4 +179,9 @@ def runbook_link(code: str) -> str:
 
 
 #: Words of the console's theme that it has no Japanese for; ours are found first.
-THEME = (gettext_lazy("Filters"), gettext_lazy("Choose file to upload"), gettext_lazy("Select Record"))
+THEME = (
+    gettext_lazy("Filters"),
+    gettext_lazy("Choose file to upload"),
+    gettext_lazy("Select Record"),
+    gettext_lazy("Return to site"),
+)
