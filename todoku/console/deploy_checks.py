@@ -70,7 +70,7 @@ def passwords(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if "Argon2" not in settings.PASSWORD_HASHERS[0]:
         found.append(Error("Passwords are not kept with Argon2.", id="todoku.E008"))
-    validators: list[dict[str, Any]] = list(settings.AUTH_PASSWORD_VALIDATORS)
+    validators: list[Any] = list(settings.AUTH_PASSWORD_VALIDATORS)
     lengths = [
         validator.get("OPTIONS", {}).get("min_length", 8)
         for validator in validators
