@@ -29,7 +29,7 @@ def of_case(request: HttpRequest, case: Case, mail_form: Any) -> Page:
         # They stand in the history, with all else that happened.
         "acts": (),
         "happened": told.happened(case),
-        "technical": case.technical,
+        "technical": masking.shown(request, "technical", case.technical),
         "runbook": labels.runbook_link(case.code),
         "money_link": address(case, "money") if intent_of(case) else "",
         "note_form": notes.NoteForm(initial={"after": case.notes.count()}) if notes.may_note(request) else None,
