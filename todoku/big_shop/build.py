@@ -57,13 +57,17 @@ def build(
         for statement in connection.ops.sequence_reset_sql(no_style(), [Cart, Order, Attempt, Execution]):
             run(statement)
     # A shop that has grown in two years has been tidied up all the time.
+    patience = ask("SHOW statement_timeout")
+    run("SET statement_timeout = 0")
     run("ANALYZE" if connection.in_atomic_block else "VACUUM (ANALYZE)")
+    run(f"SET statement_timeout = '{patience}'")
     return {"orders": size.orders, "ledger": Done.objects.count() - before}
 
 
 def _hurry(role: str) -> None:
     """Do without what makes many rows slow; a database that does not let us is only slower."""
-    run("SET LOCAL synchronous_commit = off; SET LOCAL work_mem = '256MB'; SET LOCAL maintenance_work_mem = '256MB'")
+    # A page's patience with the database is not this command's.
+    run("SET LOCAL statement_timeout = 0; SET LOCAL synchronous_commit = off; SET LOCAL work_mem = '256MB'")
     try:
         with transaction.atomic():
             # Every foreign key that is written here is read from the very row that it names.

@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from todoku.notify.models import Case
 
-#: Groups of pages: the heading, then (title, icon, app, model) of each list.
+#: Groups of pages, what is needed daily first and what a developer looks at last: the heading, then (title, icon, app,
+#: model) of each list.
 GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
     (
         _("Orders"),
@@ -49,26 +50,26 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
         ],
     ),
     (
-        _("Under the hood"),
-        [
-            (_("Executions"), "account_tree", "engines", "execution"),
-            (_("Resuming many"), "playlist_play", "recovery", "recovery"),
-            (_("Ledger"), "menu_book", "flows", "done"),
-            (_("Failed tries"), "replay", "engines", "mishap"),
-            (_("Payment attempts"), "credit_card", "payment", "attempt"),
-            (_("Payment intents"), "payments", "payment", "intent"),
-            (_("Stripe events"), "webhook", "webhooks", "stripeevent"),
-            (_("Flow definitions"), "schema", "engines", "definition"),
-            (_("Carts"), "shopping_cart", "cart", "cart"),
-        ],
-    ),
-    (
         _("People"),
         [
             (_("People"), "person", "auth", "user"),
             (_("Roles"), "group", "auth", "group"),
             (_("Logins"), "login", "staff", "visit"),
             (_("Audit log"), "history", "audit", "entry"),
+        ],
+    ),
+    (
+        _("Under the hood"),
+        [
+            (_("Executions"), "account_tree", "engines", "execution"),
+            (_("Resuming many"), "playlist_play", "recovery", "recovery"),
+            (_("Ledger"), "list_alt", "flows", "done"),
+            (_("Failed tries"), "replay", "engines", "mishap"),
+            (_("Payment attempts"), "credit_card", "payment", "attempt"),
+            (_("Payment intents"), "payments", "payment", "intent"),
+            (_("Stripe events"), "webhook", "webhooks", "stripeevent"),
+            (_("Flow definitions"), "schema", "engines", "definition"),
+            (_("Carts"), "shopping_cart", "cart", "cart"),
         ],
     ),
 ]
