@@ -21,6 +21,7 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
             (_("Orders"), "receipt_long", "order", "order"),
             (_("Deliveries"), "local_shipping", "fulfilment", "delivery"),
             (_("Mails"), "mail", "notify", "mail"),
+            (_("Resuming many"), "playlist_play", "recovery", "recovery"),
             (_("Reconciliation"), "fact_check", "reconciliation", "run"),
         ],
     ),
@@ -62,7 +63,6 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
         _("Under the hood"),
         [
             (_("Executions"), "account_tree", "engines", "execution"),
-            (_("Resuming many"), "playlist_play", "recovery", "recovery"),
             (_("Ledger"), "list_alt", "flows", "done"),
             (_("Failed tries"), "replay", "engines", "mishap"),
             (_("Payment attempts"), "credit_card", "payment", "attempt"),
