@@ -77,7 +77,7 @@ aws-build: $(VENV)/installed ## put the functions' package together for AWS Lamb
 aws-deploy: $(AWS_VENV)/installed aws-build ## bring the shop up in the account that AWS's own settings name (ARGS='-c domain=…')
 	@cd deploy/aws && $(CDK) deploy $(ARGS)
 
-aws-test: $(VENV)/installed-dev $(AWS_VENV)/installed ## the shop on AWS, as far as that goes without AWS: 500 stories on both engines, the template, a deployment
+aws-test: $(VENV)/installed-dev $(AWS_VENV)/installed .venv-ministack/installed ## the shop on AWS, as far as that goes without AWS: 500 stories on both engines, the template, a deployment
 	@TODOKU_STORIES=$${TODOKU_STORIES:-500} TODOKU_AWS=1 $(MAKE) test ARGS="tests/aws $(ARGS)"
 
 aws-smoke: $(AWS_VENV)/installed aws-build ## with an account: deploy, buy, break a step, hear the bell, resume, remove everything
@@ -121,6 +121,12 @@ $(AWS_VENV)/installed: deploy/aws/requirements.lock
 	@echo 'Installing what draws AWS (once, 600 MB) …'
 	@$(PYTHON) -m venv $(AWS_VENV)
 	@$(AWS_VENV)/bin/python -m pip --disable-pip-version-check --no-input install -qq --retries 5 --require-hashes --only-binary=:all: -r deploy/aws/requirements.lock
+	@touch $@
+
+.venv-ministack/installed: deploy/aws/ministack.lock
+	@$(call require-python)
+	@$(PYTHON) -m venv .venv-ministack
+	@.venv-ministack/bin/python -m pip --disable-pip-version-check --no-input install -qq --retries 5 --require-hashes --only-binary=:all: -r deploy/aws/ministack.lock
 	@touch $@
 
 # Downloads are retried; every file must have one of the hashes in the lock. The shop itself is linked, not copied.

@@ -8,6 +8,7 @@ What may be said with ``-c name=value``:
     settings_secret  name of the secret with Stripe's keys, TODOKU_SECRET_KEY and the mail server's login
     database_secret  name of a secret with DATABASE_URL: an existing PostgreSQL instead of Aurora, and no VPC
     operators        mail addresses for the bell, with commas between
+    environment      more settings for the functions, as JSON
     smtp_host        the mail server; its login stands in the settings' secret
 """
 

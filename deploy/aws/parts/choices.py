@@ -20,6 +20,8 @@ class Choices:
     database_secret: str = ""
     operators: str = ""
     smtp_host: str = ""
+    #: More settings for the functions, as JSON: {"TODOKU_KONBINI": "off"}. No secrets.
+    environment: str = "{}"
     #: At most so many steps at once: each keeps one connection to the database.
     steps_at_once: int = 50
     #: At most so many pages at once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from aws_cdk import CfnOutput, RemovalPolicy, Stack, triggers
@@ -70,12 +71,11 @@ class ShopStack(Stack):
             "TODOKU_ALLOWED_HOSTS": ",".join(filter(None, (front.host, choices.domain))),
             "TODOKU_BEHIND_PROXY": "on",
             "TODOKU_SSL_REDIRECT": "off",
-            # Read-only beside the code: the pages' files, collected when the package was built.
-            "TODOKU_VAR": "/var/task/var",
             "TODOKU_MEDIA_BUCKET": front.pictures.bucket_name,
             "TODOKU_DB_POOL_MAX": "4",
             "TODOKU_BELL": f"sns:{bell.topic.topic_arn}",
             "TODOKU_LOG_FORMAT": "json",
+            **json.loads(choices.environment),
             **({"TODOKU_SMTP_HOST": choices.smtp_host, "TODOKU_SMTP_TLS": "on"} if choices.smtp_host else {}),
         }
 
