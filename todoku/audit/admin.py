@@ -139,7 +139,7 @@ class EntryAdmin(ReadOnlyAdmin):
         """What kind of act it was."""
         return labels.act(entry.act)
 
-    @display(description=gettext_lazy("to"))
+    @display(description=gettext_lazy("thing"))
     def on(self, entry: Entry) -> str:
         """What it was done to."""
         return ", ".join(entry.orders[:3]) + (" …" if len(entry.orders) > 3 else "") or entry.named or "–"
@@ -167,7 +167,7 @@ class EntryAdmin(ReadOnlyAdmin):
                         Fact(_("Role"), roles.name_of(entry.role)),
                         Fact(_("IP address"), entry.ip or "–", mono=True),
                         Fact(_("Act"), labels.act(entry.act)),
-                        Fact(_("To"), entry.named or "–"),
+                        Fact(_("Thing"), entry.named or "–"),
                         Fact(_("What"), entry.what or "–"),
                         *([Fact(_("Reason"), entry.reason)] if entry.reason else []),
                     ],

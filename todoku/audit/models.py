@@ -54,7 +54,7 @@ class Entry(models.Model):
 
     class Meta:
         verbose_name = _("act")
-        verbose_name_plural = _("what was done")
+        verbose_name_plural = _("acts")
         ordering = ["-id"]
         default_permissions = ("view",)
         permissions = [("export_entry", "Export the audit log")]

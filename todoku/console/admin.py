@@ -139,7 +139,7 @@ class UserAdmin(ReadOnlyAdmin):
         totp = Authenticator.objects.filter(user_id=OuterRef("pk"), type=Authenticator.Type.TOTP)
         return people_.prefetch_related("groups").annotate(has_second=Exists(totp))
 
-    @display(description=gettext_lazy("name"), ordering="last_name")
+    @display(description=gettext_lazy("person's name"), ordering="last_name")
     def full_name(self, user: User) -> str:
         """Family name first, as in Japan."""
         return f"{user.last_name} {user.first_name}".strip() or "–"
@@ -193,7 +193,7 @@ class UserAdmin(ReadOnlyAdmin):
                         ),
                         Fact(_("Two-step login"), _("on") if more["has_second"] else _("off")),
                         Fact(_("Last login"), jst(user.last_login)),
-                        Fact(_("Since"), jst(user.date_joined)),
+                        Fact(_("Invited at"), jst(user.date_joined)),
                     ],
                 )
             ],
@@ -202,7 +202,7 @@ class UserAdmin(ReadOnlyAdmin):
                     _("Open logins"),
                     [
                         (
-                            Fact(_("Since"), jst(visit.began_at)),
+                            Fact(_("Logged in at"), jst(visit.began_at)),
                             Fact(_("Last seen"), jst(visit.seen_at)),
                             Fact(_("IP address"), visit.ip or "–", mono=True),
                             Fact(_("Browser"), visit.browser[:80] or "–"),

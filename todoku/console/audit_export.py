@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleDateWidget
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from todoku.audit.models import Entry
 from todoku.console import acts, csv_out, labels, roles
@@ -31,11 +31,15 @@ from todoku.order.models import Order
 SHOWS = ("looked", "exported")
 
 
+def _day() -> forms.DateInput:
+    return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": "tk-day"})
+
+
 class TouchedForm(forms.Form):
     """From when to when (days in Japan, both included), and by whom."""
 
-    since = forms.DateField(label=gettext_lazy("From"), required=False, widget=UnfoldAdminSingleDateWidget)
-    until = forms.DateField(label=gettext_lazy("To"), required=False, widget=UnfoldAdminSingleDateWidget)
+    since = forms.DateField(label=gettext_lazy("First day"), required=False, widget=_day)
+    until = forms.DateField(label=gettext_lazy("Last day"), required=False, widget=_day)
     person = forms.ModelChoiceField(
         User.objects.order_by("username"),
         label=gettext_lazy("Person"),

@@ -105,7 +105,7 @@ ROLES: dict[str, Role] = {
         ),
         Role(
             SHIPPING,
-            _("Shipping"),
+            _("Packing and shipping"),
             _("Packs and sends: sees parcels with name, address and phone, and counts stock. No amounts, no mail."),
             _named(SENDS),
         ),

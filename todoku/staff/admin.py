@@ -25,7 +25,7 @@ class VisitAdmin(ReadOnlyAdmin):
     search_help_text = gettext_lazy("User or IP address")
     detail_select_related = ("user",)
 
-    @display(description=gettext_lazy("since"), ordering="id")
+    @display(description=gettext_lazy("logged in at"), ordering="id")
     def began(self, visit: Visit) -> str:
         """When it began."""
         return jst_seconds(visit.began_at)
@@ -54,7 +54,7 @@ class VisitAdmin(ReadOnlyAdmin):
                     _("Login"),
                     [
                         Fact(_("User"), thing.user.get_username(), link(request, "auth", "user", thing.user_id)),
-                        Fact(_("Since"), jst_seconds(thing.began_at)),
+                        Fact(_("Logged in at"), jst_seconds(thing.began_at)),
                         Fact(_("Last seen"), jst_seconds(thing.seen_at)),
                         Fact(_("Ended"), self.ended(thing)),
                         Fact(_("IP address"), thing.ip or "–", mono=True),
