@@ -226,7 +226,7 @@ def _say_last_owner(request: HttpRequest) -> None:
 class RoleAdmin(ReadOnlyAdmin):
     """The roles: what their holders may see and do. They are part of the program (console/roles.py)."""
 
-    list_display = ("called", "says", "how_many")
+    list_display = ("called", "how_many")
     search_fields = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
@@ -239,7 +239,6 @@ class RoleAdmin(ReadOnlyAdmin):
         """The role's name."""
         return roles.name_of(group.name) if group.name in roles.ROLES else group.name
 
-    @display(description=gettext_lazy("what it is for"))
     def says(self, group: Group) -> str:
         """What its holders do."""
         return str(roles.ROLES[group.name].says) if group.name in roles.ROLES else "–"
@@ -255,15 +254,7 @@ class RoleAdmin(ReadOnlyAdmin):
 
     def page(self, request: HttpRequest, thing: Group) -> Page:
         """What the role may do with each kind of thing, and who has it."""
-        may: dict[str, list[str]] = {}
-        for permission in thing.permissions.select_related("content_type").order_by("content_type", "codename"):
-            model = permission.content_type.model_class()
-            if model is None:
-                continue
-            verb = permission.codename.partition("_")[0]
-            plain = permission.codename == f"{verb}_{permission.content_type.model}" and verb in VERBS
-            word = str(VERBS[verb] if plain else roles.CALLED.get(permission.codename, permission.name))
-            may.setdefault(str(model._meta.verbose_name_plural), []).append(word)
+        may = _may(thing)
         return Page(
             cards=[Card(_("Role"), [Fact(_("What it is for"), self.says(thing))])],
             tables=[
@@ -294,3 +285,19 @@ VERBS = {
     "change": gettext_lazy("change and act on"),
     "delete": gettext_lazy("delete"),
 }
+
+
+def _may(group: Group) -> dict[str, list[str]]:
+    """What a role may do with each kind of thing that the console shows."""
+    if group.name == roles.OWNER:
+        return {_("everything"): [_("everything that the console can do")]}
+    may: dict[str, list[str]] = {}
+    for permission in group.permissions.select_related("content_type").order_by("content_type", "codename"):
+        model = permission.content_type.model_class()
+        if model is None or not admin.site.is_registered(model):
+            continue
+        verb = permission.codename.partition("_")[0]
+        plain = permission.codename == f"{verb}_{permission.content_type.model}" and verb in VERBS
+        word = str(VERBS[verb] if plain else roles.CALLED.get(permission.codename, permission.name))
+        may.setdefault(str(model._meta.verbose_name_plural), []).append(word)
+    return may

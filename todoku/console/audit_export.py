@@ -38,8 +38,8 @@ def _day() -> forms.DateInput:
 class TouchedForm(forms.Form):
     """From when to when (days in Japan, both included), and by whom."""
 
-    since = forms.DateField(label=gettext_lazy("First day"), required=False, widget=_day)
-    until = forms.DateField(label=gettext_lazy("Last day"), required=False, widget=_day)
+    since = forms.DateField(label=gettext_lazy("First day"), required=False, widget=_day())
+    until = forms.DateField(label=gettext_lazy("Last day"), required=False, widget=_day())
     person = forms.ModelChoiceField(
         User.objects.order_by("username"),
         label=gettext_lazy("Person"),

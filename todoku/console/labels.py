@@ -184,4 +184,6 @@ THEME = (
     gettext_lazy("Choose file to upload"),
     gettext_lazy("Select Record"),
     gettext_lazy("Return to site"),
+    gettext_lazy("groups"),
+    gettext_lazy("users"),
 )

@@ -46,6 +46,8 @@ CALLED: dict[str, Any] = {
     "view_personal_data": _("see customers' names, addresses, phone numbers and mail addresses"),
     "view_parcel_data": _("see what stands on a parcel: name, address and phone number"),
     "export_entry": _("export the audit log"),
+    "export_order": _("export orders"),
+    "cancel_order": _("call orders off before they are shipped"),
     "accept_amount": _("let an order go forward with a differing amount"),
     "allocate_stock": _("find goods for a paid order by hand"),
     "correct_address": _("correct where an order goes"),
