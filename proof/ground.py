@@ -17,6 +17,11 @@ def laid(name: str, *, durable: bool = False) -> Iterator[None]:
     A proof in which no server dies need not wait for the disk at each commit; one in which it does is ``durable``.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    if durable:
+        from todoku import database
+
+        # Before the tests' settings do it, which let a server in a folder for temporary files not wait for the disk.
+        database.ensure()
     import django
 
     django.setup()
@@ -27,7 +32,11 @@ def laid(name: str, *, durable: bool = False) -> Iterator[None]:
     before = connection.settings_dict["NAME"]
     connection.settings_dict["TEST"]["NAME"] = f"proof_{name}"
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-    if not durable:
+    if durable:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW fsync")
+            assert cursor.fetchone() == ("on",), "this proof is about a server that waits for the disk"
+    else:
         with connection.cursor() as cursor:
             cursor.execute(f'ALTER DATABASE "{connection.settings_dict["NAME"]}" SET synchronous_commit = off')
         connection.close()
