@@ -253,10 +253,12 @@ if PRODUCTION:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 #: Forms are small; the webhook has its own limit.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# The console's shipping table is the largest: 12 regions, 6 sizes, 3 temperatures.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 250
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
-SHOP_NAME_JA = os.environ.get("TODOKU_SHOP_NAME_JA", "北の便り商店")
+DEMO_NAME_JA = "北の便り商店"
+SHOP_NAME_JA = os.environ.get("TODOKU_SHOP_NAME_JA", DEMO_NAME_JA)
 SHOP_NAME_EN = os.environ.get("TODOKU_SHOP_NAME_EN", "Kita no Tayori")
 #: Under which number each carrier knows the shop, and Yamato's number of the agreed tariff; for the slips' files.
 CARRIER_CODES = {

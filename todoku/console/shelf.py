@@ -22,8 +22,18 @@ FINDINGS = ("on_hand_off", "reserved_off", "sold_off", "reserved_not_held", "sol
 MOST = 50
 
 
+def tiles(level: Level) -> list[tuple[str, str, bool]]:
+    """How many there are, at a glance; the last says whether it is a warning."""
+    return [
+        (_("On hand, free to sell"), f"{level.on_hand:,}", low.is_low(level)),
+        (_("Held for orders"), f"{level.reserved:,}", False),
+        (_("Sold and not shipped yet"), f"{to_ship(level.product.sku):,}", False),
+        (_("Sold"), f"{level.sold:,}", False),
+    ]
+
+
 def stock_card(request: HttpRequest, level: Level) -> Card:
-    """How many there are."""
+    """What is said of the product besides how many there are."""
     low_at = low.threshold(level)
     if level.low_at is None:
         warns = _("%(n)s (the shop's number)") % {"n": f"{low_at:,}"}
@@ -32,10 +42,6 @@ def stock_card(request: HttpRequest, level: Level) -> Card:
     return Card(
         _("Stock"),
         [
-            Fact(_("On hand, free to sell"), f"{level.on_hand:,}", number=True),
-            Fact(_("Held for orders"), f"{level.reserved:,}", number=True),
-            Fact(_("Sold"), f"{level.sold:,}", number=True),
-            Fact(_("Sold and not shipped yet"), f"{to_ship(level.product.sku):,}", number=True),
             Fact(_("Warns from"), warns, number=True),
             *([Fact(_("Running out"), _("yes"), state="FAILED")] if low.is_low(level) else []),
             Fact(_("Product"), level.product.sku, link(request, "catalog", "product", level.product_id)),

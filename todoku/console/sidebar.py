@@ -36,17 +36,10 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
         ],
     ),
     (
-        _("Shipping and tax"),
-        [
-            (_("Shipping fees"), "price_change", "quote", "shippingfee"),
-            (_("Shipping rules"), "rule", "quote", "shippingrule"),
-            (_("Remote islands"), "sailing", "quote", "remoteisland"),
-            (_("Tax rates"), "percent", "quote", "taxrate"),
-        ],
-    ),
-    (
         _("Settings"),
         [
+            (_("Shop settings"), "storefront", "shop", "choice"),
+            (_("Remote islands"), "sailing", "quote", "remoteisland"),
             (_("Bell channels"), "campaign", "ringing", "channel"),
         ],
     ),
@@ -74,6 +67,9 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
     ),
 ]
 
+#: What leads to a page of its own and not to a list.
+PAGES = {("shop", "choice"): "admin:shop_overview"}
+
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """List the pages that the operator may see, in groups; a group without any is left out."""
@@ -90,7 +86,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             {
                 "title": title,
                 "icon": icon,
-                "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+                "link": reverse_lazy(PAGES.get((app, model), f"admin:{app}_{model}_changelist")),
                 **({"badge": badge} if (badge := _badge(request, model)) else {}),
             }
             for title, icon, app, model in pages

@@ -68,3 +68,10 @@ class TextField(forms.CharField):
                 _("This contains a character that cannot be shown. Please type it again."), code="invisible"
             )
         return typed
+
+
+class CheckField(forms.BooleanField):
+    """Yes or no, in one line with its label."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, "widget": forms.CheckboxInput(attrs={"class": "tk-tick"}), **kwargs})

@@ -21,6 +21,7 @@ from todoku.database import let_go
 from todoku.fulfilment import rules
 from todoku.fulfilment.models import Delivery, carrier_name
 from todoku.money import spoken
+from todoku.notify import texts
 from todoku.notify.models import Mail
 from todoku.order import links
 from todoku.order.models import Status
@@ -74,6 +75,7 @@ def write(order: Order, kind: str, *, next_try_at: datetime | None = None) -> Ma
     if written is not None:
         return written
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
+    language = "ja" if order.language.startswith("ja") else "en"
     with translation.override(order.language):
         mail, _made = Mail.objects.get_or_create(
             order=order,
@@ -82,8 +84,7 @@ def write(order: Order, kind: str, *, next_try_at: datetime | None = None) -> Ma
                 # Short, so that it stays on one line: not every reader unfolds a Message-ID.
                 "message_id": f"<{uuid.uuid4().hex}@{domain}>",
                 "recipient": order.email,
-                "subject": str(SUBJECTS[_sort(kind)])
-                % {"shop": chosen.now().name(order.language), "number": order.number},
+                "subject": texts.said(_sort(kind), language, "subject", _values(order, language)),
                 "text": _text(order, kind),
                 "next_try_at": next_try_at,
             },
@@ -120,18 +121,37 @@ def post(mail: Mail) -> None:
 
 def _text(order: Order, kind: str) -> str:
     language = "ja" if order.language.startswith("ja") else "en"
-    text = render_to_string(
-        f"notify/mail/{_sort(kind)}.{language}.txt",
-        {**_common(order, language), **_MORE[_sort(kind)](order, language), **_parcels(order, kind, language)},
-    )
+    sort, values = _sort(kind), _values(order, language)
+    own = {part: texts.said(sort, language, part, values) for part in ("greeting", "footer")}
+    facts = {**_common(order, language), **_MORE[sort](order, language), **_parcels(order, kind, language)}
+    return told(sort, language, {**facts, **own})
+
+
+def told(sort: str, language: str, facts: Mapping[str, Any]) -> str:
+    """Write a mail's text out of its facts."""
+    text = render_to_string(f"notify/mail/{sort}.{language}.txt", dict(facts))
     # The parts of a letter end in lines of their own; one empty line between two is enough.
     return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _values(order: Order, language: str) -> dict[str, str]:
+    """What the owner's own words may name in braces."""
+    return {
+        "name": order.name,
+        "shop": chosen.now().name(language),
+        "number": order.number,
+        "total": spoken(order.total, language),
+        "link": links.address(order),
+        "home": f"{settings.SITE_URL}/",
+    }
 
 
 def _common(order: Order, language: str) -> dict[str, Any]:
     """What every letter tells: the order, its lines and its sums."""
     return {
         "shop": chosen.now().name(language),
+        "company": chosen.now().seller(language)["company"],
+        "invoice_number": chosen.now().printed_invoice_number,
         "order": order,
         "placed": timezone.localtime(order.placed_at),
         "lines": [

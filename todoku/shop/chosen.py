@@ -21,6 +21,7 @@ from django.conf import settings
 from django.db import Error, connection
 from django.utils.functional import cached_property
 
+from todoku.shop import rules
 from todoku.shop import seller as file
 
 _STATEMENT = "SELECT DISTINCT ON (topic) topic, id, after FROM shop_choice ORDER BY topic, id DESC"
@@ -50,8 +51,15 @@ class Chosen:
     def from_email(self) -> str:
         """Who the mails are from: the developer's address, which the mail server must allow, and the owner's name."""
         name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
-        chosen: str = self.of("name").get("from_name") or self.of("name").get("name_ja") or name
+        chosen = self.from_name
         return settings.DEFAULT_FROM_EMAIL if chosen == name else formataddr((chosen, address))
+
+    @property
+    def from_name(self) -> str:
+        """The name that mails are sent under: its own, or else the shop's where the console has chosen one."""
+        chosen = self.of("name")
+        name: str = chosen.get("from_name") or chosen.get("name_ja") or parseaddr(settings.DEFAULT_FROM_EMAIL)[0]
+        return name
 
     # Who sells
 
@@ -72,6 +80,8 @@ class Chosen:
                     facts[name] = value
                 elif tongue not in ("ja", "en"):
                     facts[key] = value
+        facts.setdefault("privacy_contact", "")
+        facts.setdefault("privacy_more", "")
         facts["name"] = self.name(language)
         facts["invoice_number"] = self.invoice_number
         return facts
@@ -81,6 +91,12 @@ class Chosen:
         """The invoice registration number (T and 13 digits); empty when the shop has none."""
         number: str = self.of("invoice").get("number", file.told("ja")["invoice_number"])
         return number
+
+    @property
+    def printed_invoice_number(self) -> str:
+        """The number for mails, receipts and slips: only one that can be right; the demo's is not."""
+        number = self.invoice_number
+        return number if "number" in self.of("invoice") or rules.is_invoice_number(number) else ""
 
     # Payment
 

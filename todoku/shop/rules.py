@@ -48,6 +48,14 @@ def invoice_number(typed: str, *, unchecked: bool = False) -> str:
     return number
 
 
+def is_invoice_number(number: str) -> bool:
+    """Say whether this can be an invoice registration number."""
+    try:
+        return invoice_number(number) == number
+    except WrongNumber:
+        return False
+
+
 # Texts with placeholders --------------------------------------------------------------------------------------------
 
 _PLACE = re.compile(r"\{([^{}\n]{0,40})\}")

@@ -145,7 +145,7 @@ class LevelAdmin(ReadOnlyAdmin):
     @display(description=gettext_lazy("on hand"), ordering="on_hand", label=labels.COLOURS)
     def on_hand_now(self, level: Level) -> tuple[str, str]:
         """How many are free to sell, in colour where they are running out."""
-        state = "no" if not level.on_hand else "paid" if low.is_low(level) else ""
+        state = "no" if not level.on_hand else "paid" if low.is_low(level) else "pending"
         return state, f"{level.on_hand:,}"
 
     @display(description=gettext_lazy("warns from"), ordering="low_at")
@@ -170,6 +170,7 @@ class LevelAdmin(ReadOnlyAdmin):
             tables=[shelf.movements(request, thing)],
             more={
                 "proof": shelf.proven(request, thing),
+                "tiles": shelf.tiles(thing),
                 "form": AdjustForm(initial=fresh(thing)) if may else None,
                 "count_form": CountForm(initial=fresh(thing)) if may else None,
                 "warn_form": WarnForm(initial={"low_at": thing.low_at}) if may else None,

@@ -51,6 +51,7 @@ def terms() -> dict[str, Any]:
     """What the legal notice tells of it; no days where the shop does not take konbini payments."""
     now = chosen.now()
     return {
+        "card": now.card,
         "konbini_days": now.konbini_days if now.konbini else 0,
         "konbini_least": rules.KONBINI_LEAST,
         "konbini_most": rules.KONBINI_MOST,
