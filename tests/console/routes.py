@@ -181,11 +181,18 @@ ROUTES: dict[str, Row] = {
     "console/stock/restock/upload/": console("...x", "???x"),
     "console/stock/restock/<int:pk>/apply/": console(">>>x", ">>>x"),
     **listed("stock.reservation", OFFICE),
-    # Shipping and tax --------------------------------------------------------------------------------------------
-    **edited("quote.taxrate", OFFICE, OWNER, deleted=OWNER),
-    **edited("quote.shippingfee", OFFICE, OWNER, deleted=OWNER),
+    # The shop's settings -----------------------------------------------------------------------------------------
     **edited("quote.remoteisland", OFFICE, OWNER, deleted=OWNER),
-    **edited("quote.shippingrule", OFFICE, ">xxx", added=NOBODY),
+    **listed("shop.choice", OFFICE),
+    "console/shop/choice/settings/": console(OFFICE, OFFICE),
+    "console/shop/choice/settings/ready/": console(OFFICE, ">xxx"),
+    "console/shop/choice/settings/shipping/": console(OFFICE, "?xxx"),
+    "console/shop/choice/settings/tax/": console(OFFICE, "?xxx"),
+    "console/shop/choice/settings/mail/": console(OFFICE, OFFICE),
+    "console/shop/choice/settings/mail/<str:kind>/<str:language>/": console(
+        OFFICE, "?xxx", "/console/shop/choice/settings/mail/shipped/ja/"
+    ),
+    "console/shop/choice/settings/<str:topic>/": console(OFFICE, "?xxx", "/console/shop/choice/settings/limits/"),
     # Under the hood ----------------------------------------------------------------------------------------------
     **listed("engines.execution", OFFICE),
     "console/engines/execution/<int:pk>/resume/": console("mmmm", ">>xx"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -20,27 +19,21 @@ from django.utils import timezone
 from tests.console import desk
 from todoku.big_shop.build import build
 from todoku.big_shop.plan import Size
-from todoku.quote.models import RemoteIsland, ShippingFee, ShippingRule, TaxRate
+from todoku.quote.models import RemoteIsland, ShippingRule
+from todoku.shop.models import Choice
 
 pytestmark = pytest.mark.django_db
 
 #: Most questions that a list may ask, however it is looked at.
 MOST = 16
 #: Of these there is one, or as many as the house has: nothing to grow.
-STAY = {"engines.Definition", "quote.ShippingRule", "auth.Group"}
-
-
-def _fees(n: int) -> list[Model]:
-    return [ShippingFee(region=f"r{n}", size=size, temperature="ambient", fee=500) for size in (60, 80)]
+STAY = {"engines.Definition", "auth.Group"}
 
 
 #: What a big shop has no rows of, and what cannot be made up blindly: how to make the nth.
 BESIDES: dict[str, Callable[[int], list[Any]]] = {
-    "quote.ShippingFee": _fees,
     "quote.RemoteIsland": lambda n: [RemoteIsland(postal_prefix=f"{n:07d}", fee=900, name_ja="島")],
-    "quote.TaxRate": lambda n: [
-        TaxRate(tax_class="reduced", percent=8, starts_on=date(2019, 10, 1) + timedelta(days=n))
-    ],
+    "shop.Choice": lambda n: [Choice(topic="limits", before={}, after={"low_stock": n}, who="owner")],
     "auth.User": lambda n: [User(username=f"operator{n}", is_staff=True)],
 }
 

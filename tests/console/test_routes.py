@@ -31,6 +31,7 @@ from todoku.quote.models import RemoteIsland
 from todoku.reconciliation.models import Run
 from todoku.recovery.models import Recovery
 from todoku.ringing.models import Channel
+from todoku.shop.models import Choice
 from todoku.stock.models import Restock
 from todoku.storefront import shopper
 
@@ -84,6 +85,7 @@ class World:
     def _rows(self) -> None:
         write(who="owner", act="changed")
         Channel.objects.create(name="mail", address="operator@example.jp")
+        Choice.objects.create(topic="limits", before={}, after={}, who="owner")
         Restock.objects.create(file="restock.csv", digest="0", encoding="utf-8", rows=[], who="owner")
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")  # or nobody is ready (/readyz)

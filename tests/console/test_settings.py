@@ -234,7 +234,7 @@ def test_a_mails_words_are_filled_in_previewed_and_frozen(owner: Client, rehears
     assert Mail.objects.get(order=before).text == written
     owner.post(link, {"reset": "yes", "seen": Choice.objects.latest("id").pk})
     assert chosen.now().of("mail") == {}
-    assert "These are the shop&#x27;s own words." in owner.get(link).content.decode()
+    assert "These are the shop's own words." in owner.get(link).content.decode()
 
 
 def test_every_kind_of_mail_has_its_words_and_a_preview(owner: Client) -> None:
