@@ -195,7 +195,7 @@ def test_all_that_happened_stands_in_one_list(owner: Client, rehearsal: Rehearsa
     told = " ".join(event.text for event in owner.get(desk.page(case)).context["events"])
     for part in (
         "began: order button", "stopped at “Publish to my page”", "The case was opened", "The bell was rung",
-        "it was tried again", "the developer is told", "Resumed as checkout-", "operator's Resume",
+        "and was tried again", "the developer is told", "Resumed as checkout-", "operator's Resume",
     ):  # fmt: skip
         assert part in told, part
 

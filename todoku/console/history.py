@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from todoku.audit.models import Entry
 from todoku.console import acts, labels
@@ -55,12 +57,15 @@ def events(case: Case, plays: Sequence[Execution] = (), mishaps: Iterable[Mishap
         elif play.stopped_at is not None:
             ended = _("%(play)s came to its end.") % {"play": play.name}
             found.append(Event(play.stopped_at, "flag", ended, "", link, "done"))
-    for mishap in mishaps:
-        if mishap.again_at is not None:
-            text = _("A try of “%(step)s” failed (%(error)s); it was tried again.") % {
-                "step": labels.state(mishap.state), "error": mishap.error
-            }  # fmt: skip
-            found.append(Event(mishap.at, "replay", text))
+    again = [mishap for mishap in mishaps if mishap.again_at is not None]
+    for (state, error), tries in groupby(again, key=lambda one: (one.state, one.error)):
+        many = list(tries)
+        text = ngettext(
+            "“%(step)s” failed (%(error)s) and was tried again.",
+            "“%(step)s” failed %(n)s times (%(error)s) and was tried again.",
+            len(many),
+        ) % {"step": labels.state(state), "error": error, "n": len(many)}
+        found.append(Event(many[-1].at, "replay", text))
     return sorted(found, key=lambda event: event.at, reverse=True)[:MOST]
 
 
