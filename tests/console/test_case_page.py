@@ -129,7 +129,10 @@ def test_resume_leads_back_to_the_case_which_follows_the_play(
     assert "It has stopped 2 times" in owner.get(desk.page(case)).content.decode()
     owner.post(desk.page(Execution.objects.get(pk=running.pk), "resume"), {"back": "case"})
     play(case.order)
-    assert "the order went through" in owner.get(desk.page(case)).content.decode()
+    after = owner.get(desk.page(case))
+    assert "the order went through" in after.content.decode()
+    # The picture is of what went through in the end.
+    assert {box.kind for box in after.context["picture"].boxes if box.x < 200} == {"done"}
 
 
 def test_a_wrong_address_is_mended_and_the_order_goes_on_with_one_press(

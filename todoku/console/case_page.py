@@ -15,6 +15,7 @@ from todoku.console.readonly import Card, Fact, Page, address, link
 from todoku.console.resume import plays_of
 from todoku.console.resume_panel import panel
 from todoku.console.templatetags.console import ago, jst, yen
+from todoku.engines.models import Execution
 from todoku.notify.models import Case
 from todoku.notify.steps import KIND
 from todoku.order.models import Order
@@ -40,8 +41,11 @@ def of_case(request: HttpRequest, case: Case, mail_form: Any) -> Page:
         return Page(cards=page.cards, more={**page.more, **common, "events": history.events(case)})
     execution.order = order  # read already
     plays = plays_of(execution)
+    # What has come after the failure is what counts now: it runs, or it went through.
+    latest = plays[-1].pk
+    now = execution if latest == execution.pk else Execution.objects.select_related("definition").get(pk=latest)
     mishaps = list(execution.mishaps.all())
-    line = timeline.draw(execution, order.ledger.all(), mishaps, plays)
+    line = timeline.draw(now, order.ledger.all(), mishaps if now is execution else now.mishaps.all(), plays)
     refused = asks_for_an_address(case, order)
     mail = order.mails.filter(kind=KIND).first() if refused else None
     corrected = mail is not None and mail.recipient != order.email
@@ -54,7 +58,7 @@ def of_case(request: HttpRequest, case: Case, mail_form: Any) -> Page:
             **common,
             "execution": execution,
             "line": line,
-            "picture": picture.draw(execution, line),
+            "picture": picture.draw(now, line),
             "headline": told.headline(case, order),
             "customer_sees": told.customer_sees(order),
             "to_do": told.to_do(case, order, corrected=corrected),
@@ -91,7 +95,7 @@ def _facts(request: HttpRequest, case: Case, order: Order) -> Card:
     return Card(
         _("Case"),
         [
-            Fact(_("State"), _("open") if is_open else _("closed"), state="open" if is_open else "closed"),
+            Fact(_("State"), _("open") if is_open else _("solved"), state="open" if is_open else "closed"),
             Fact(_("Order"), order.number, link(request, "order", "order", order.pk)),
             Fact(_("Order's status"), order.get_status_display(), state=order.status),
             Fact(_("Total"), yen(order.total)),

@@ -52,7 +52,7 @@ def page(request: HttpRequest, case: Case) -> Page:
     facts = [
         Fact(
             _("State"),
-            _("open") if case.closed_at is None else _("closed"),
+            _("open") if case.closed_at is None else _("solved"),
             state="open" if case.closed_at is None else "closed",
         ),
         *([Fact(_("About"), case.about, mono=True)] if case.about else []),

@@ -48,7 +48,7 @@ class OpenOrClosed(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """The two states of a case, and both."""
-        return [("open", _("open")), ("closed", _("closed")), ("all", _("all"))]
+        return [("open", _("open")), ("closed", _("solved")), ("all", _("all"))]
 
     def value(self) -> str:
         """What is chosen: the open ones, if nothing is."""
@@ -290,7 +290,7 @@ class CaseAdmin(ReadOnlyAdmin):
     @display(description=gettext_lazy("state"), label=labels.COLOURS)
     def state(self, case: Case) -> tuple[str, str]:
         """Whether the case waits for a person."""
-        return ("open", _("open")) if case.closed_at is None else ("closed", _("closed"))
+        return ("open", _("open")) if case.closed_at is None else ("closed", _("solved"))
 
     def title(self, thing: Case) -> str:
         """The heading: which order it is and over how much, or what else it is about."""
