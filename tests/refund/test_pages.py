@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.test import Client
@@ -21,6 +20,7 @@ from rehearsal.faults import Fault
 from tests import shop
 from tests.console import desk as office
 from tests.refund import desk
+from todoku.audit.models import Entry
 from todoku.catalog.models import Product
 from todoku.notify.models import Mail
 from todoku.order import links
@@ -79,9 +79,9 @@ def test_from_the_orders_page_to_the_money(rehearsal: Rehearsal, order: Order, c
     assert (refund.state, refund.amount, refund.requested_by.username, shop.levels(crab)) == (
         "succeeded", 5100, "sato", (9, 0, 1),
     )  # fmt: skip
-    [act] = LogEntry.objects.all()
-    assert (act.user.get_username(), act.object_id) == ("sato", str(refund.pk))
-    assert "¥5,100" in act.change_message
+    [act] = Entry.objects.filter(act__contains="refund")
+    assert (act.who, act.object_id, act.reason) == ("sato", str(refund.pk), "脚が折れていた")
+    assert "¥5,100" in act.what
     page = sato.get(office.page(refund)).content.decode()
     assert "Give the money back" in page
     assert str(refund.key) not in page
@@ -112,7 +112,7 @@ def test_pressing_twice_going_back_and_reloading_is_one_refund(
     sato.post(place(order), {**sent, "other": "777"})
     shop.work_off()
     assert [one["amount"] for one in desk.at_stripe(rehearsal)] == [4800]
-    assert (Refund.objects.count(), LogEntry.objects.count()) == (1, 1)
+    assert (Refund.objects.count(), Entry.objects.filter(act__contains="refund").count()) == (1, 1)
 
 
 def test_two_people_with_the_form_open_refund_once(rehearsal: Rehearsal, order: Order, sato: Client) -> None:
@@ -231,9 +231,8 @@ def test_only_who_may_asks_and_only_somebody_else_says_yes(
     boss.post(office.page(own, "approve"))
     shop.work_off()
     assert (desk.stands(own), len(desk.at_stripe(rehearsal))) == ("succeeded", 1)
-    assert [act.user.get_username() for act in LogEntry.objects.filter(object_id=own.pk).order_by("pk")] == [
-        "both", "boss",
-    ]  # fmt: skip
+    acts = Entry.objects.filter(kind="refund.refund", object_id=own.pk).exclude(act="looked").order_by("pk")
+    assert list(acts.values_list("who", "act")) == [("both", "refund_asked"), ("boss", "refunded")]
 
 
 def test_a_requested_refund_can_be_rejected_or_withdrawn_and_is_then_over(

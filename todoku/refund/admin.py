@@ -289,7 +289,7 @@ class RefundAdmin(ReadOnlyAdmin):
             tables=[Table(_("Goods"), lines, _("An amount without goods."))],
             more={
                 "refund": refund,
-                "asks_at": masking.shown(request, "email", refund.instructions_email),
+                "asks_at": masking.shown(request, "mail", refund.instructions_email),
                 "order": order,
                 "line": line,
                 "play": play,
