@@ -150,9 +150,9 @@ def test_the_picture_of_every_flow_is_the_flow() -> None:
 
 def test_another_flow_would_be_another_picture() -> None:
     script = drawing()
-    changed = json.loads(script.DEFINITION.read_text("utf-8"))
+    changed = script.definition("checkout")
     changed["States"]["CloseCart"]["Next"] = "SendMail"
-    assert script.with_picture(ARCHITECTURE, script.draw(changed)) != ARCHITECTURE
+    assert script.with_picture(ARCHITECTURE, "checkout", script.draw(changed)) != ARCHITECTURE
 
 
 def test_the_worked_example_is_taken_by_the_reader_of_definitions() -> None:

@@ -67,10 +67,10 @@ def perform(step: Step, order_id: int, *, execution: str, order: Order | None = 
     time is ``Unavailable``: the whole step was rolled back and can be tried again.
     """
     with ties.during(step=step.name), tracing.span(f"step {step.name}"):
-        return _perform(step, order_id, execution=execution, order=order)
+        return _perform(step, order_id, execution=execution, order=order, number=number)
 
 
-def _perform(step: Step, order_id: int, *, execution: str, order: Order | None) -> Answer:
+def _perform(step: Step, order_id: int, *, execution: str, order: Order | None, number: int) -> Answer:
     try:
         began = timezone.now()
         order = order or load(order_id)

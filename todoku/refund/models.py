@@ -24,7 +24,7 @@ class State(models.TextChoices):
     ASKED = "asked", _("asked, answer unknown")
     REQUIRES_ACTION = "requires_action", _("waits for the customer's bank account")
     PENDING = "pending", _("on its way to the customer")
-    SUCCEEDED = "succeeded", _("refunded")
+    SUCCEEDED = "succeeded", _("given back")
     FAILED = "failed", _("failed")
     CANCELED = "canceled", _("canceled at Stripe")
     REFUSED = "refused", _("refused by Stripe")

@@ -16,7 +16,7 @@ SAID: dict[str, Promise] = {
     "asked": gettext_lazy("being refunded"),
     "requires_action": gettext_lazy("waiting for your bank account: please answer the mail from Stripe"),
     "pending": gettext_lazy("on its way to you"),
-    "succeeded": gettext_lazy("refunded"),
+    "succeeded": gettext_lazy("given back"),
 }
 
 
