@@ -22,6 +22,7 @@ from todoku.flows.checkout import STEPS
 from todoku.flows.step import perform
 from todoku.notify.models import Case
 from todoku.order.models import Order
+from todoku.payment.models import AcceptedAmount
 from todoku.refund import ask
 from todoku.refund.models import Refund, State
 from todoku.refund.rules import Wrong
@@ -94,6 +95,14 @@ def test_refunds_never_come_to_more_than_was_paid(rehearsal: Rehearsal, order: O
     assert sum(one["amount"] for one in desk.at_stripe(rehearsal)) == order.total
     with pytest.raises(Wrong):
         desk.request(order, other=1)
+
+
+def test_what_a_person_has_accepted_in_the_totals_place_is_what_can_be_given_back(order: Order) -> None:
+    AcceptedAmount.objects.create(order=order, received=12_000, currency="jpy", refunded=0, who="ito", why="tip")
+    assert ask.purse(order).left == 12_000
+    desk.request(order, other=12_000)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        _row(order, amount=1).save()
 
 
 def _row(order: Order, **facts: object) -> Refund:

@@ -24,6 +24,7 @@ from todoku.gateways.gateway import Refused as StripeRefused
 from todoku.order.models import Order, Status
 from todoku.payment import stores
 from todoku.payment.models import Attempt, Outcome
+from todoku.payment.received import received
 from todoku.refund import ask
 from todoku.refund.models import Refund, State
 from todoku.refund.rules import COUNTED, needs_two
@@ -54,7 +55,7 @@ def panel(request: HttpRequest, order: Order) -> dict[str, Any]:
         return {}
     refunds = list(order.refunds.all())
     counted = sum(refund.amount for refund in refunds if refund.state in COUNTED)
-    offers = may_ask(request) and ask.may_be_refunded(order) and counted < order.total
+    offers = may_ask(request) and ask.may_be_refunded(order) and counted < received(order)
     return {
         "refunds": [(refund, link(request, "refund", "refund", refund.pk)) for refund in refunds],
         "refunded": sum(refund.amount for refund in refunds if refund.state == State.SUCCEEDED),

@@ -21,7 +21,7 @@ from todoku.engines.poller import look_later
 from todoku.flows import registry
 from todoku.notify import bell
 from todoku.notify.models import Case
-from todoku.order.models import Order
+from todoku.order.models import Order, Status
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from todoku.bad_news import NeedsOperator
 from todoku.fulfilment.steps import write_slips
 from todoku.order.models import MyPageEntry, Order, Status
 from todoku.order.moves import move
+from todoku.payment.received import received
 from todoku.stock import take
 
 #: A refund in one of these states has been given back, or will be.
@@ -24,7 +25,7 @@ def record_order(order: Order, _: None) -> dict[str, Any]:
     find the goods: the order stays paid, is never dropped, and no stock goes below zero.
     """
     given_back = order.refunds.filter(state__in=_GIVEN).aggregate(whole=Sum("amount", default=0))["whole"]
-    if given_back >= order.total:
+    if given_back and given_back >= received(order):
         raise NeedsOperator(
             "refunded_before_recorded",
             "The whole payment has been refunded, so the order does not go on. Nothing is shipped; write it off.",

@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
-from todoku.console import at_stripe, labels, masking, refunds, timeline
+from todoku.console import at_stripe, labels, masking, picture, refunds, timeline
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
 from todoku.console.refund_form import RefundForm, all_typed, said
 from todoku.console.templatetags.console import jst, yen
@@ -293,6 +293,7 @@ class RefundAdmin(ReadOnlyAdmin):
                 "order": order,
                 "line": line,
                 "play": play,
+                "picture": picture.draw(play, line) if play is not None and line is not None else None,
                 "running": play is not None and play.status == "RUNNING",
                 "reason": "",
                 "case": case if request.user.has_perm("notify.view_case") else None,

@@ -18,8 +18,9 @@ from django.utils import timezone
 from todoku.engines import engine
 from todoku.engines.models import Execution
 from todoku.engines.models import State as Play
-from todoku.order.models import Order
+from todoku.order.models import Order, WriteOff
 from todoku.order.rules import PAID
+from todoku.payment.received import received
 from todoku.refund.models import Refund, RefundLine, State
 from todoku.refund.rules import COUNTED, GIVEN, LOOK_FIRST, Goods, Wish, all_of, may_move, needs_two, priced
 from todoku.shop import chosen
@@ -63,7 +64,7 @@ def purse(order: Order) -> Purse:
     )
     latest = Refund.objects.filter(order=order).aggregate(Max("number"))["number__max"] or 0
     return Purse(
-        left=order.total - sums["amount"],
+        left=received(order) - sums["amount"],
         given=sums["amount"],
         shipping_left=order.shipping - sums["shipping"],
         goods=tuple(
@@ -105,8 +106,8 @@ def find(token: str, order: Order, by: User) -> Refund | None:
 
 
 def may_be_refunded(order: Order) -> bool:
-    """Say whether the order has money to give back."""
-    return order.status in PAID
+    """Say whether the order has money to give back: it is paid, or was when a person wrote it off."""
+    return order.status in PAID or WriteOff.objects.filter(order=order, kept__gt=0).exists()
 
 
 def request(order: Order, *, by: User, wish: Wish, token: str) -> Refund:

@@ -17,6 +17,10 @@ _GUARD = """
         IF NEW.state IN ('requested', 'approved', 'asked', 'requires_action', 'pending', 'succeeded') THEN
             -- With the order's row locked, two refunds at once see each other.
             SELECT total INTO paid FROM order_order WHERE id = NEW.order_id FOR NO KEY UPDATE;
+            -- A person may have accepted other money in its place.
+            SELECT COALESCE((SELECT received - refunded FROM payment_acceptedamount
+                              WHERE order_id = NEW.order_id AND currency = 'jpy' ORDER BY id DESC LIMIT 1), paid)
+              INTO paid;
             SELECT COALESCE(sum(amount), 0) INTO given FROM refund_refund
              WHERE order_id = NEW.order_id AND id <> NEW.id
                AND state IN ('requested', 'approved', 'asked', 'requires_action', 'pending', 'succeeded');
@@ -36,7 +40,7 @@ _GUARD = """
 class Migration(migrations.Migration):
     """Add the trigger."""
 
-    dependencies = [("refund", "0001_refunds")]
+    dependencies = [("refund", "0001_refunds"), ("payment", "0009_accepted_amounts")]
 
     operations = [
         migrations.RunSQL(_GUARD, "DROP TRIGGER refund_guard ON refund_refund; DROP FUNCTION refund_guard();")

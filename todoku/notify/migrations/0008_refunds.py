@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('engines', '0002_initial'),
-        ('notify', '0005_ring_at'),
+        ('notify', '0007_notes'),
         ('order', '0003_in_doubt'),
     ]
 
