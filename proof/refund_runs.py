@@ -108,7 +108,7 @@ def unguarded() -> Iterator[None]:
     def anew(self: StripeGateway, intent: str, **asked: Any) -> Any:
         return made(self, intent, **{**asked, "key": uuid4().hex})
 
-    with mock.patch.object(steps, "_ours", lambda rows, made: {}), mock.patch.object(StripeGateway, "refund", anew):
+    with mock.patch.object(steps, "_ours", return_value={}), mock.patch.object(StripeGateway, "refund", anew):
         yield
 
 
