@@ -1,4 +1,4 @@
-"""Draw the checkout flow into ARCHITECTURE.md from its definition, so that the picture cannot differ from it.
+"""Draw the flows into ARCHITECTURE.md from their definitions, so that the pictures cannot differ from them.
 
 python docs/draw_flow.py
 """
@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-DEFINITION = ROOT / "todoku" / "flows" / "checkout.asl.json"
+FLOWS = ROOT / "todoku" / "flows"
+#: The flows, and where each picture begins on the page.
+DRAWN = {
+    "checkout": "<!-- flow: drawn by docs/draw_flow.py -->\n",
+    "refund": "<!-- the refund's flow: drawn by docs/draw_flow.py -->\n",
+}
 PAGE = ROOT / "ARCHITECTURE.md"
-BEGIN, END = "<!-- flow: drawn by docs/draw_flow.py -->\n", "<!-- end of flow -->"
+END = "<!-- end of flow -->"
 SHAPES = {
     "Task": '{0}["{0}"]',
     "Choice": '{0}{{"{1}"}}',
@@ -56,17 +61,26 @@ def _said(rule: dict[str, Any]) -> str:
     return ", ".join(str(value) for key, value in rule.items() if key not in ("Variable", "Next", "Comment"))
 
 
-def with_picture(page: str, picture: str) -> str:
+def definition(flow: str) -> dict[str, Any]:
+    """Read a flow's definition."""
+    found: dict[str, Any] = json.loads((FLOWS / f"{flow}.asl.json").read_text("utf-8"))
+    return found
+
+
+def with_picture(page: str, flow: str, picture: str) -> str:
     """Put the picture between its two marks on the page."""
-    before, _, rest = page.partition(BEGIN)
+    begin = DRAWN[flow]
+    before, _, rest = page.partition(begin)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{picture}{END}{after}"
+    return f"{before}{begin}{picture}{END}{after}"
 
 
 def main() -> None:
-    """Draw the picture anew."""
-    picture = draw(json.loads(DEFINITION.read_text("utf-8")))
-    PAGE.write_text(with_picture(PAGE.read_text("utf-8"), picture), "utf-8")
+    """Draw the pictures anew."""
+    page = PAGE.read_text("utf-8")
+    for flow in DRAWN:
+        page = with_picture(page, flow, draw(definition(flow)))
+    PAGE.write_text(page, "utf-8")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 from proof import report
 
 #: The proofs, in the order in which they run: the quick ones first.
-PROOFS = ("matrix", "sequences", "hostile", "threads", "sabotage", "kills", "databases", "simulator")
+PROOFS = ("matrix", "sequences", "refunds", "hostile", "threads", "sabotage", "kills", "databases", "simulator")
 
 
 def main() -> int:

@@ -36,10 +36,12 @@ _RULES = "todoku/payment/rules.py"
 _STRIPE = "todoku/gateways/stripe.py"
 _STEP = "todoku/flows/step.py"
 _CHECKOUT = "todoku/flows/checkout.py"
+_LOOKS = "todoku/flows/looks.py"
 _PLACE = "todoku/order/place.py"
 _ENGINE = "todoku/engines/embedded.py"
 _PLAYS = "todoku/engines/plays.py"
 _DOOR = "todoku/webhooks/views.py"
+_REFUND = "todoku/refund/steps.py"
 _TAKEN = "todoku/webhooks/take.py"
 
 _RACES = "tests/races/test_races.py"
@@ -183,7 +185,7 @@ PLANTED: tuple[Sabotage, ...] = (
     _bug(
         "late_money_is_dropped",
         "A canceled order no longer listens when Stripe says that it was paid after all.",
-        (_PLAYS, 'return status == Status.CANCELED and knock in ("webhook", "reconciliation")', "return False"),
+        (_LOOKS, 'return status == Status.CANCELED and knock in ("webhook", "reconciliation")', "return False"),
         _KONBINI,
         "tests/flows/test_paid_after_the_end.py",
     ),
@@ -263,7 +265,7 @@ PLANTED: tuple[Sabotage, ...] = (
         "A finished step is done again.",
         (
             _STEP,
-            "            _lock(order)\n            done = _look(step, order)\n            if done is not None:\n",
+            "            _lock(order)\n            done = _look(step, order, number)\n            if done is not None:\n",
             "            _lock(order)\n            done = None\n            if done is not None:\n",
         ),
         _LEDGER,
@@ -279,10 +281,10 @@ PLANTED: tuple[Sabotage, ...] = (
         "A step is written down as done although its effect failed.",
         (
             _STEP,
-            "            answer = step.effect(order, gift)\n",
+            "            answer = step.effect(order, gift, *which)\n",
             "            try:\n"
             "                with transaction.atomic():\n"
-            "                    answer = step.effect(order, gift)\n"
+            "                    answer = step.effect(order, gift, *which)\n"
             "            except Exception:\n"
             '                answer = {"outcome": "done"}\n',
         ),
@@ -525,7 +527,8 @@ PLANTED: tuple[Sabotage, ...] = (
         "A finished step talks to the outside again: the next play sends the mail once more.",
         (
             _STEP,
-            "            done = _look(step, order)\n            if done is not None:\n                return done\n            gift",
+            "            done = _look(step, order, number)\n            if done is not None:\n                return done\n"
+            "            gift",
             "            gift",
         ),
         _LEDGER,
@@ -712,5 +715,71 @@ PLANTED: tuple[Sabotage, ...] = (
             "    if known is None or known.closed_at is not None:\n",
         ),
         "tests/reconciliation/test_acting.py",
+    ),
+    # Refunds --------------------------------------------------------------------------------------------------
+    _bug(
+        "refund_key_anew",
+        "A refund's key is made anew for every call: two workers at once give the money back twice.",
+        (
+            _REFUND,
+            '    key = f"{refund.key}:{refund.keys_spent}" if refund.keys_spent else str(refund.key)\n',
+            '    key = __import__("uuid").uuid4().hex\n',
+        ),
+        "tests/refund/test_flow.py",
+    ),
+    _bug(
+        "refund_without_a_look",
+        "A refund is asked for again without looking whether it is made, and its key may be forgotten.",
+        (_REFUND, "        made = _ours(rows, gateway.refunds_of(intent))\n", "        made = {}\n"),
+        "tests/refund/test_flow.py",
+    ),
+    _bug(
+        "refund_sent_again",
+        "Stripe's library sends a refund again by itself after a failure that may have done it.",
+        (_STRIPE, "        if self._call.endpoint == REFUND:\n", "        if False:\n"),
+        "tests/refund/test_flow.py",
+    ),
+    _bug(
+        "refund_sum_unchecked",
+        "Nobody adds up what has been given back: part and part come to more than was paid.",
+        (
+            ("todoku/refund/rules.py", "    if whole > left:\n", "    if False:\n"),
+            (
+                "todoku/refund/migrations/0002_never_more_than_was_paid.py",
+                "            IF given + NEW.amount > paid THEN\n",
+                "            IF false THEN\n",
+            ),
+        ),
+        "tests/refund/test_asking.py",
+    ),
+    _bug(
+        "refund_by_one_person",
+        "Whoever asks for a large refund may approve it too.",
+        (
+            (
+                "todoku/refund/ask.py",
+                "        if found.needs_two and found.requested_by_id == by.pk:\n",
+                "        if False:\n",
+            ),
+            (
+                "todoku/refund/migrations/0001_refunds.py",
+                "models.Q(('needs_two', False), ('approved_by', None), models.Q(('approved_by', models.F('requested_by'"
+                ")), _negated=True), _connector='OR')",
+                "models.Q(('amount__gte', 0))",
+            ),
+        ),
+        "tests/refund/test_asking.py",
+    ),
+    _bug(
+        "refund_in_slices",
+        "The limit for one person looks at each refund alone, so that slices get around it.",
+        ("todoku/refund/rules.py", "    return given + amount > limit\n", "    return amount > limit\n"),
+        "tests/refund/test_rules.py",
+    ),
+    _bug(
+        "refund_never_fails_late",
+        "A refund that has succeeded is never looked at again, and nobody hears when it fails.",
+        (_REFUND, "effect=learn, final=lambda _: False)", "effect=learn)"),
+        "tests/refund/test_flow.py",
     ),
 )

@@ -121,6 +121,7 @@ INSTALLED_APPS = [
     "todoku.engines",
     "todoku.reconciliation",
     "todoku.recovery",
+    "todoku.refund",
     "todoku.webhooks",
     "todoku.storefront",
     "todoku.mypage",
@@ -269,8 +270,8 @@ YAMATO_TARIFF = os.environ.get("TODOKU_YAMATO_TARIFF", "01")
 # What follows here and is asked for in the console too is the default: the console's word goes before it.
 #: How long a process relies on what it knows of the console's choices (seconds).
 SHOP_KEPT_FOR = 3.0
-#: The most that one person may refund alone (yen).
-REFUND_ALONE_UP_TO = 30_000
+#: The most that one person may refund alone, in all for one order (yen); above it a second one must agree.
+REFUND_ALONE_UP_TO = _number("TODOKU_REFUND_ALONE_UP_TO", 30_000, most=99_999_999)
 #: From so many on hand downwards a product is running out.
 LOW_STOCK = 3
 

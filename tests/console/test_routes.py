@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.template.response import SimpleTemplateResponse
@@ -30,6 +32,7 @@ from todoku.order.models import MyPageEntry, Order
 from todoku.quote.models import RemoteIsland
 from todoku.reconciliation.models import Run
 from todoku.recovery.models import Recovery
+from todoku.refund.models import Refund
 from todoku.ringing.models import Channel
 from todoku.shop.models import Choice
 from todoku.stock.models import Restock
@@ -90,6 +93,10 @@ class World:
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")  # or nobody is ready (/readyz)
         Recovery.objects.create(who="owner", chosen=0, per_second=5, at_once=20)
+        Refund.objects.create(
+            order=self.order, number=1, token=uuid.uuid4(), amount=100, other=100, reason="goodwill", note="broken leg",
+            requested_by=User.objects.create(username="sato"),
+        )  # fmt: skip
         Run.objects.create(kind="window", since=timezone.now(), started_at=timezone.now())
 
     def address(self, route: str, row: Row) -> str:

@@ -19,6 +19,7 @@ from todoku.gateways import stripe as gateway
 from todoku.notify.models import Mail
 from todoku.order.models import MyPageEntry, Order, OrderLine, WriteOff
 from todoku.payment.models import Intent
+from todoku.refund.models import Refund
 from todoku.stock.models import Level, Movement, Reservation
 from todoku.webhooks.models import StripeEvent
 
@@ -85,6 +86,28 @@ def _paid_again(order: Order) -> None:
     on(order, cart=other.cart, cart_version=99)
 
 
+def _refund_row(order: Order, **facts: object) -> Refund:
+    """A refund of ours, planted as a row."""
+    from tests.refund import desk
+
+    now = timezone.now()
+    return Refund.objects.create(
+        **{
+            "order": order, "number": 1, "token": uuid.uuid4(), "amount": 500, "other": 500, "reason": "goodwill",
+            "note": "planted", "requested_by": desk.person(), "approved_by": desk.person(), "approved_at": now,
+            "asked_at": now, "asked_with": "0" * 64, **facts,
+        }
+    )  # fmt: skip
+
+
+def _refund_overdue(order: Order) -> None:
+    _refund_row(order, state="asked", next_look_at=long_ago(1))
+
+
+def _refund_missing(order: Order) -> None:
+    _refund_row(order, state="succeeded", stripe_id="re_gone", finished_at=timezone.now(), asked_at=long_ago(1))
+
+
 #: code: (which order, how), for what one database transaction can plant and take back.
 OURS: dict[str, tuple[str, Callable[[Order], object]]] = {
     "paid_and_stuck": ("complete", lambda o: on(o, status="recorded", recorded_at=long_ago())),
@@ -135,6 +158,8 @@ OURS: dict[str, tuple[str, Callable[[Order], object]]] = {
     "reserved_not_held": ("waiting", lambda o: o.reservations.update(quantity=3)),
     "sold_less_than_recorded": ("complete", lambda o: OrderLine.objects.filter(order=o).update(quantity=50)),
     "charged_twice": ("complete", _paid_again),
+    "refund_overdue": ("complete", _refund_overdue),
+    "refund_missing": ("complete", _refund_missing),
 }
 
 
@@ -255,6 +280,19 @@ def _refund(amount: int | None, then: str = "") -> Callable[[Rehearsal, Order], 
     return plant
 
 
+def _own_refund(then: str, **facts: object) -> Callable[[Rehearsal, Order], str]:
+    def plant(rehearsal: Rehearsal, order: Order) -> str:
+        made = rehearsal.refund_by_hand(charge_of(order), 500)
+        if then:
+            rehearsal.move_refund(made["id"], then)
+        _refund_row(
+            order, **{"state": "succeeded", "stripe_id": made["id"], "finished_at": timezone.now(), **facts}
+        )
+        return str(made["id"])
+
+    return plant
+
+
 def _refund_to_konbini(rehearsal: Rehearsal, order: Order) -> str:
     rehearsal.pay_at_till(_id(order))
     from todoku.engines import engine
@@ -304,6 +342,8 @@ THEIRS: dict[str, tuple[str, Callable[[Rehearsal, Order], str]]] = {
     "refunded_part": ("complete", _refund(500)),
     "refund_waits": ("waiting", _refund_to_konbini),
     "refund_failed": ("complete", _refund(None, "fails")),
+    "refund_not_known": ("complete", _own_refund("fails")),
+    "refund_differs": ("complete", _own_refund("", amount=400)),
     "dispute_opened": ("complete", _dispute(lost=False)),
     "dispute_lost": ("complete", _dispute(lost=True)),
 }

@@ -24,6 +24,7 @@ ROOMS: dict[str, Any] = {
     "quote": _("Shipping and tax"),
     "reconciliation": _("Reconciliation"),
     "recovery": _("Resuming many"),
+    "refund": _("Refunds"),
     "ringing": _("Bell"),
     "shop": _("Shop settings"),
     "staff": _("Logins"),

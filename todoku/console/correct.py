@@ -67,7 +67,9 @@ def correct(request: HttpRequest, order: Order, *, email: str, seen: str) -> Cam
 
 
 def is_sent(order: Order) -> bool:
-    """Say whether a mail server has taken the order's confirmation."""
+    """Say whether a mail server has taken the order's confirmation, and whatever mail a flow still has to send."""
+    if Mail.objects.filter(order=order, kind__startswith="refund-", sent_at=None).exists():
+        return False
     if order.status == Status.COMPLETE:
         return True
     return Mail.objects.filter(order=order, kind=KIND, sent_at__isnull=False).exists()

@@ -25,10 +25,21 @@ STATES: dict[str, Any] = {
     "SendMail": gettext_lazy("Send the mail"),
     "Done": gettext_lazy("It has arrived"),
     "NotUnderstood": gettext_lazy("An answer that this flow does not know"),
+    # The refund's.
+    "TakeBack": gettext_lazy("Give the money back"),
+    "TakenBack": gettext_lazy("Has Stripe made the refund?"),
+    "ReturnGoods": gettext_lazy("Put goods back on the shelf"),
+    "SendRefundMail": gettext_lazy("Tell the customer of the refund"),
+    "HasItArrived": gettext_lazy("Has the money arrived?"),
+    "RecordRefund": gettext_lazy("Close the refund"),
+    "Refunded": gettext_lazy("The money is given back"),
+    "OnItsWay": gettext_lazy("Waiting for the customer or the bank"),
+    "NotRefunded": gettext_lazy("Not refunded: a person has been told"),
+    "NothingToRefund": gettext_lazy("Nothing to refund"),
 }
 
 #: Ends of a flow that are no end for the order: somebody still has to do something.
-WAITING = frozenset({"Waiting"})
+WAITING = frozenset({"Waiting", "OnItsWay", "NotRefunded"})
 
 #: What a step may answer, where a flow asks what to do next.
 OUTCOMES: dict[str, Any] = {
@@ -39,6 +50,10 @@ OUTCOMES: dict[str, Any] = {
     "declined": gettext_lazy("declined"),
     "canceled": gettext_lazy("canceled"),
     "expired": gettext_lazy("too late"),
+    "succeeded": gettext_lazy("yes"),
+    "failed": gettext_lazy("failed"),
+    "refused": gettext_lazy("refused by Stripe"),
+    "nothing": gettext_lazy("nothing"),
 }
 
 #: What the knocks that start a play are called.
@@ -69,7 +84,9 @@ ACTS: dict[str, Any] = {
     "written_off": gettext_lazy("wrote an order off"),
     "noted": gettext_lazy("wrote a note"),
     "recovered": gettext_lazy("resumed many"),
+    "refund_asked": gettext_lazy("asked for a refund"),
     "refunded": gettext_lazy("refunded"),
+    "refund_stopped": gettext_lazy("stopped a refund"),
     "exported": gettext_lazy("exported"),
     "looked": gettext_lazy("looked at customers' data"),
     "login": gettext_lazy("logged in"),
@@ -108,6 +125,14 @@ COLOURS: dict[str, str] = {
     "sold": "success",
     "counted": "info",
     "taken": "warning",
+    "requested": "warning",
+    "approved": "info",
+    "requires_action": "info",
+    "succeeded": "success",
+    "failed": "danger",
+    "refused": "danger",
+    "rejected": "default",
+    "withdrawn": "default",
     "open": "danger",
     "picked_waiting": "default",
     "picked_running": "info",
@@ -157,7 +182,18 @@ def reason(code: str, step: str, why: str = "") -> str:
         "low_stock": _("A product is running out. Order more of it, or count the shelf."),
         "mail_not_taken": _("A mail could not be delivered. Tell the customer in another way."),
         "stripe_key_refused": _("Stripe does not accept the shop's key. Correct the key, then press Resume."),
+        "refund_missing": _("Stripe does not list a refund that it had made. Look at the payment at Stripe."),
+        "refund_differs": _("A refund at Stripe is not the one that was approved here. Compare the two."),
+        "refund_changed": _("Stripe was first asked for another refund than now. Look at the payment at Stripe."),
+        "refunded_before_recorded": _(
+            "The whole payment has been refunded, so the order does not go on. Nothing is shipped; write it off."
+        ),
         "Unavailable": {
+            "SendRefundMail": _("The mail server could not be reached. When it is back, press Resume."),
+            "TakeBack": _(
+                "Stripe could not be reached, so it is not known whether the refund is made. The shop looks again by "
+                "itself; you may also press Resume."
+            ),
             "SendMail": _("The mail server could not be reached. When it is back, press Resume."),
             "TakePayment": _("Stripe could not be reached. When it is back, press Resume."),
         }.get(step, _("Something the shop depends on did not answer. When it is back, press Resume.")),

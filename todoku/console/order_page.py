@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from todoku.console import acts, at_stripe, call_off, destination, labels, masking
+from todoku.console import acts, at_stripe, call_off, destination, labels, masking, refunds
 from todoku.console.readonly import Card, Fact, Page, Table, address, link
 from todoku.console.ship import ShippedForm, may_ship
 from todoku.console.sidebar import may_see
@@ -84,6 +84,7 @@ def build(request: HttpRequest, order: Order, mail_form: forms.Form | None) -> P
             "paid": order.paid_at is not None,
             "all_called_off": bool(parcels) and all(parcel.state == State.CANCELED for parcel in parcels),
             "acts": acts.acts_on_order(order.number),
+            **refunds.panel(request, order),
         },
     )
 

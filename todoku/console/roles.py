@@ -35,6 +35,7 @@ LOOKS = """
     quote.view_remoteisland  quote.view_shippingfee  quote.view_shippingrule  quote.view_taxrate
     reconciliation.view_run
     recovery.view_recovery
+    refund.view_refund
     ringing.view_channel
     shop.view_choice
     stock.view_level  stock.view_movement  stock.view_reservation  stock.view_restock
@@ -63,6 +64,7 @@ WORKS = """
     notify.accept_amount  notify.allocate_stock  notify.correct_address  notify.write_off
     fulfilment.change_delivery
     reconciliation.add_run
+    refund.add_refund  refund.change_refund
     catalog.add_product  catalog.change_product
     stock.change_level
 """

@@ -20,6 +20,7 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
             (_("Cases"), "notifications_active", "notify", "case"),
             (_("Orders"), "receipt_long", "order", "order"),
             (_("Deliveries"), "local_shipping", "fulfilment", "delivery"),
+            (_("Refunds"), "currency_exchange", "refund", "refund"),
             (_("Mails"), "mail", "notify", "mail"),
             (_("Resuming many"), "playlist_play", "recovery", "recovery"),
             (_("Reconciliation"), "fact_check", "reconciliation", "run"),

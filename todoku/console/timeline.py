@@ -66,12 +66,14 @@ class Line:
 
 def draw(execution: Execution, ledger: Iterable[Done], mishaps: Iterable[Mishap], plays: Iterable[Execution]) -> Line:
     """Draw the line of an execution, whose definition has been fetched with it."""
-    walk = _Walk(execution, list(ledger), list(mishaps), list(plays))
+    rows, tries, several = list(ledger), list(mishaps), list(plays)
     try:
         flow = asl.read(execution.definition.text)
     except asl.DefinitionRefused:
-        return Line(walk.without_a_definition())
-    return Line(walk.through(flow))
+        return Line(_Walk(execution, rows, tries, several).without_a_definition())
+    # An order's ledger has the steps of all its flows.
+    steps = {state.parameters.get("step") for state in flow.states.values() if isinstance(state, asl.Task)}
+    return Line(_Walk(execution, [row for row in rows if row.step in steps], tries, several).through(flow))
 
 
 class _Walk:
@@ -108,7 +110,8 @@ class _Walk:
             state = flow.states[here]
             if isinstance(state, asl.Choice):
                 known = reached and stops and stops[-1].kind in ("done", "earlier")
-                following = interpreter.choose(state, data) if known else self._went_to(flow, state)
+                following = self._chosen(state, data) if known else None
+                following = following or self._went_to(flow, state)
                 if following is None:
                     if reached:
                         break
@@ -183,6 +186,13 @@ class _Walk:
         """A row that came after this execution's end says nothing of this execution."""
         until = self.execution.stopped_at
         return done.execution == self.execution.name or until is None or done.ended_at <= until
+
+    def _chosen(self, choice: asl.Choice, data: Any) -> str | None:
+        """Where the known answers lead; None when the choice asks for one that the ledger does not keep."""
+        try:
+            return interpreter.choose(choice, data)
+        except interpreter.RuntimeFailure:
+            return None
 
     def _went_to(self, flow: asl.Flow, choice: asl.Choice) -> str | None:
         """Where this play went after an answer that the ledger does not keep.

@@ -22,7 +22,6 @@ from todoku.flows import registry
 from todoku.notify import bell
 from todoku.notify.models import Case
 from todoku.order.models import Order, Status
-from todoku.order.rules import AT_REST, PAID
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ class Engine:
 
     def play(self, flow: str, order: Order, *, knock: str, who: str = "") -> Execution | None:
         """Start a play in the caller's transaction; see the port."""
-        if knock not in ("press", "resume") and not worth_playing(order, knock):
+        if knock not in ("press", "resume") and not registry.flow(flow).looks.worth_playing(order.pk, knock):
             return None
         # Nothing below fails half-way: no savepoint is needed inside the caller's transaction.
         with transaction.atomic(savepoint=False):
@@ -107,13 +106,10 @@ class Engine:
             if not running.filter(knocked_at=None).update(status=State.SUCCEEDED, stopped_at=now):
                 if not running.update(status=State.SUCCEEDED, stopped_at=now):
                     return  # somebody else has ended it
-                status = Order.objects.values_list("status", flat=True).get(pk=execution.order_id)
-                # An order that this play has canceled too: the knock may have been Stripe's word that it is paid after
-                # all.
-                if status not in PAID:
+                if registry.flow(execution.flow).looks.plays_again(execution.order_id, False):
                     self.start(execution.flow, execution.order_id, knock="knocked", who="")
             if execution.number > 1:
-                bell.close_case(execution.order_id, by=execution.who or "Todoku")
+                bell.close_case(execution.order_id, execution.flow, by=execution.who or "Todoku")
 
     def end_badly(
         self, execution: Execution, here: str, *, error: str, why: str, technical: str, code: str = ""
@@ -127,34 +123,23 @@ class Engine:
                 return
             Mishap.objects.create(execution=execution, state=here, error=error[:256], cause=technical[-4000:])
             case, is_news = bell.open_case(execution, code=code or error, step=here, why=why, technical=technical)
-            status, withdrawn = Order.objects.values_list("status", "withdrawn_at").get(pk=execution.order_id)
-            looked_at = status == Status.PLACED or (status == Status.NOT_PAID and withdrawn is not None)
+            looks = registry.flow(execution.flow).looks
+            looked_at = looks.mends_itself(execution.order_id)
             if looked_at:
-                look_later(execution.order_id, Case.objects.values_list("failures", flat=True).get(pk=case.pk))
+                failures = Case.objects.values_list("failures", flat=True).get(pk=case.pk)
+                look_later(execution.flow, execution.order_id, failures)
             # What the poller finds unmended is counted, but rings no second time.
             if is_news or execution.who:
                 heals = looked_at and not execution.who and (code or error) in _MAY_HEAL
                 bell.ring_later(case.pk, after=bell.RING_AFTER if heals else None)
             knocked = Execution.objects.filter(pk=execution.pk, knocked_at__isnull=False).exists()
-            if knocked and status not in PAID and status not in AT_REST:
+            if knocked and looks.plays_again(execution.order_id, True):
                 self.start(execution.flow, execution.order_id, knock="knocked", who="")
         log.error("%s: failed at %s (%s): %s", execution, here, error, why)
 
 
 #: What may be over in a moment, without anybody's doing, rings only if it has not healed by then.
 _MAY_HEAL = frozenset({"Unavailable", "States.Timeout", "stripe_key_refused"})
-
-
-def worth_playing(order: Order, knock: str) -> bool:
-    """Say whether there may be news.
-
-    A complete order has none, and a paid one that failed waits for a person. A canceled one may have been paid
-    after all (a till tells late), but only Stripe's word is worth a look.
-    """
-    status = Order.objects.values_list("status", flat=True).get(pk=order.pk)
-    if status in AT_REST:
-        return status == Status.CANCELED and knock in ("webhook", "reconciliation")
-    return status not in PAID or not order.cases.filter(closed_at=None, execution__isnull=False).exists()
 
 
 #: The rows of the definitions that this process has used: their ids by digest.

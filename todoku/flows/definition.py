@@ -15,7 +15,7 @@ from typing import Any, Final
 
 #: The steps after which money may have been taken: nothing from here on may have a Catch, because a
 #: caught error that ends in Fail cannot be redriven on AWS.
-MONEY: Final = frozenset({"TakePayment"})
+MONEY: Final = frozenset({"TakePayment", "TakeBack"})
 
 #: The greatest number of seconds, or of tries (docs.aws.amazon.com/step-functions, Wait and Retry).
 _MOST: Final = 99_999_999

@@ -9,9 +9,9 @@ from django.utils.translation import gettext_lazy as _
 class Done(models.Model):
     """One finished step of one order: written in the same transaction as the step's effect.
 
-    ``attempt`` is 0 for a step that happens once in an order's life, and the number of the payment attempt for
-    a step that happens once per attempt (stock is taken again for the second card). Unique on all three: a
-    step that is played again answers from here.
+    ``attempt`` is 0 for a step that happens once in an order's life, the number of the payment attempt for a step
+    that happens once per attempt (stock is taken again for the second card), and the refund's number for a
+    refund's. Unique on all three: a step that is played again answers from here.
     """
 
     order = models.ForeignKey("order.Order", on_delete=models.PROTECT, related_name="ledger")

@@ -1,4 +1,7 @@
-"""Every flow of the shop: its definition's text, and its steps by name."""
+"""Every flow of the shop: its definition's text, its steps by name, and when it is worth a play.
+
+The checkout stands here. What lives above the flows (a refund) brings its own flow when Django starts.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from todoku.flows import checkout, definition
+from todoku.flows import checkout, definition, looks
+from todoku.flows.looks import Looks
 from todoku.flows.step import Step
 
 HERE = Path(__file__).resolve().parent
@@ -23,12 +27,27 @@ class Registered:
     digest: str
     flow: definition.Flow
     steps: Mapping[str, Step]
+    looks: Looks
+
+
+_flows: dict[str, tuple[Mapping[str, Step], Looks]] = {"checkout": (checkout.STEPS, looks.CHECKOUT)}
+
+
+def register(name: str, steps: Mapping[str, Step], when: Looks) -> None:
+    """Add a flow, whose definition is ``<name>.asl.json`` in this folder; an app does this once, in ``ready``.
+
+    Raises ValueError when another flow has a step of the same name: the ledger tells steps apart by their names.
+    """
+    for other, (known, _when) in _flows.items():
+        if other != name and (same := known.keys() & steps.keys()):
+            raise ValueError(f"{name} and {other} both have a step called {', '.join(sorted(same))}")
+    _flows[name] = (steps, when)
 
 
 @functools.cache
 def flow(name: str) -> Registered:
     """The flow of that name, read and checked once. Raises KeyError for an unknown one."""
-    steps = {"checkout": checkout.STEPS}[name]
+    steps, when = _flows[name]
     text = (HERE / f"{name}.asl.json").read_text(encoding="utf-8")
     return Registered(
         name=name,
@@ -36,9 +55,10 @@ def flow(name: str) -> Registered:
         digest=hashlib.sha256(text.encode()).hexdigest(),
         flow=definition.read(text, steps=steps),
         steps=steps,
+        looks=when,
     )
 
 
 def names() -> list[str]:
     """The names of all flows."""
-    return ["checkout"]
+    return list(_flows)

@@ -98,6 +98,10 @@ class Returned:
     amount: int
     status: str
     created: datetime
+    currency: str = "jpy"
+    #: Why a refund has failed, in Stripe's word.
+    failure_reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class NotAsked(Unavailable):
@@ -173,6 +177,26 @@ class Gateway(Protocol):
 
     def cancel(self, intent: str, *, key: str) -> Payment:
         """Make sure that the PaymentIntent can no longer be paid; raises Refused if it has been paid."""
+        ...
+
+    def refund(
+        self,
+        intent: str,
+        *,
+        key: str,
+        amount: int,
+        metadata: Mapping[str, str],
+        reason: str = "",
+        instructions_email: str = "",
+    ) -> Returned:
+        """Give so many yen of a payment back. Only a refund that a person has asked for in the console comes here.
+
+        ``instructions_email`` is where Stripe asks for a bank account, for a way of paying that has none (konbini).
+        """
+        ...
+
+    def refunds_of(self, intent: str) -> Sequence[Returned]:
+        """Say what has been given back of one payment, whoever did it, the newest first."""
         ...
 
     def payments(self, *, since: datetime, until: datetime | None = None) -> Iterator[Payment]:

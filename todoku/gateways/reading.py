@@ -84,6 +84,9 @@ def read_returned(found: Any) -> Returned:
         amount=int(found.amount),
         status=str(found.status),
         created=datetime.fromtimestamp(int(found.created), UTC),
+        currency=str(getattr(found, "currency", "") or ""),
+        failure_reason=str(getattr(found, "failure_reason", "") or ""),
+        metadata=dict(_as_dict(getattr(found, "metadata", None))),
     )
 
 

@@ -17,6 +17,7 @@ from todoku.payment import stores
 from todoku.payment.models import Attempt, Outcome
 from todoku.storefront import details, konbini, shopper
 from todoku.storefront.checkout import parcels
+from todoku.storefront.given_back import given_back
 from todoku.storefront.orders import find, standing
 from todoku.storefront.page import go, show
 
@@ -102,6 +103,7 @@ def order(request: HttpRequest, token: str) -> HttpResponse:
             "wished_on": details.spoken_day(found.wished_on) if found.wished_on else "",
             "deliveries": list(found.deliveries.order_by("number")),
             "paid": _how_paid(found),
+            **given_back(found),
         },
     )
 

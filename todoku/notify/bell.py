@@ -43,11 +43,11 @@ def open_case(execution: Execution, *, code: str, step: str, why: str, technical
     }
     again = (
         Case.objects.select_for_update()
-        .filter(order_id=execution.order_id, closed_at=None, execution__isnull=False)
+        .filter(order_id=execution.order_id, flow=execution.flow, closed_at=None, execution__isnull=False)
         .first()
     )
     if again is None:
-        return Case.objects.create(order_id=execution.order_id, **found), True
+        return Case.objects.create(order_id=execution.order_id, flow=execution.flow, **found), True
     is_news = (again.code, again.step) != (found["code"], found["step"])
     Case.objects.filter(pk=again.pk).update(failures=F("failures") + 1, **found)
     return again, is_news
@@ -98,10 +98,10 @@ def open_about(code: str, about: str) -> list[int]:
     )
 
 
-def close_case(order_id: int, *, by: str) -> bool:
-    """Close the order's open case, if there is one, and say whether there was."""
+def close_case(order_id: int, flow: str = "checkout", *, by: str) -> bool:
+    """Close the order's open case of this flow, if there is one, and say whether there was."""
     return bool(
-        Case.objects.filter(order_id=order_id, closed_at=None, execution__isnull=False).update(
+        Case.objects.filter(order_id=order_id, flow=flow, closed_at=None, execution__isnull=False).update(
             closed_at=timezone.now(), closed_by=by
         )
     )

@@ -41,6 +41,7 @@ SUBJECTS: Mapping[str, Promise] = {
     "konbini_canceled": _("[%(shop)s] Your order %(number)s has been canceled"),
     "shipped": _("[%(shop)s] Your order %(number)s is on its way"),
     "renumbered": _("[%(shop)s] The right tracking number for your order %(number)s"),
+    "refund": _("[%(shop)s] We are refunding your order %(number)s"),
 }
 
 
@@ -123,7 +124,8 @@ def _text(order: Order, kind: str) -> str:
     language = "ja" if order.language.startswith("ja") else "en"
     sort, values = _sort(kind), _values(order, language)
     own = {part: texts.said(sort, language, part, values) for part in ("greeting", "footer")}
-    facts = {**_common(order, language), **_MORE[sort](order, language), **_parcels(order, kind, language)}
+    more = _refund(order, language, int(kind.partition("-")[2])) if sort == "refund" else _MORE[sort](order, language)
+    facts = {**_common(order, language), **more, **_parcels(order, kind, language)}
     return told(sort, language, {**facts, **own})
 
 
@@ -225,6 +227,29 @@ def _end(order: Order, language: str) -> dict[str, Any]:
     """An order that has ended needs no more than what every letter tells."""
     return {}
 
+
+def _refund(order: Order, language: str, number: int) -> dict[str, Any]:
+    """What is given back, and how it comes to the customer."""
+    refund = order.refunds.get(number=number)
+    return {
+        **_payment(order, language),
+        "refunded": spoken(refund.amount, language),
+        "rest": spoken(order.total - sum(one.amount for one in order.refunds.all() if one.state in GIVEN), language),
+        "of_lines": [
+            {
+                "name": part.line.name_in(language),
+                "quantity": part.quantity,
+                "amount": spoken(part.amount, language),
+            }
+            for part in refund.lines.select_related("line")
+        ],
+        "of_shipping": spoken(refund.shipping, language) if refund.shipping else "",
+        "of_other": spoken(refund.other, language) if refund.other else "",
+    }
+
+
+#: A refund in one of these has been given back, or is on its way (``todoku.refund``'s own table has the moves).
+GIVEN = ("approved", "asked", "requires_action", "pending", "succeeded")
 
 _MORE: Mapping[str, Callable[[Order, str], dict[str, Any]]] = {
     "order_complete": _payment,

@@ -64,6 +64,8 @@ class Case(models.Model):
         null=True,
         blank=True,
     )
+    #: Which flow's execution has failed; an order that waits for a person may have a refund that does, too.
+    flow = models.CharField(_("flow"), max_length=64, default="checkout")
     #: What a finding is about, when that is no execution: a PaymentIntent, a refund, a SKU.
     about = models.CharField(_("about"), max_length=255, blank=True)
     code = models.CharField(_("cause"), max_length=64)
@@ -92,7 +94,7 @@ class Case(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["order"],
+                fields=["order", "flow"],
                 condition=models.Q(closed_at=None, execution__isnull=False),
                 name="one_open_case_per_order",
             ),

@@ -79,6 +79,11 @@ def preview(kind: str, language: str, own: Mapping[str, str]) -> tuple[str, str]
         "greeting": filled(own["greeting"], values),
         "footer": filled(own["footer"], values),
     }  # fmt: skip
+    if kind == "refund":
+        facts |= {
+            "refunded": spoken(4800, language), "rest": spoken(600, language), "of_shipping": "", "of_other": "",
+            "of_lines": [{"name": crab, "quantity": 1, "amount": spoken(4800, language)}],
+        }  # fmt: skip
     with translation.override(language):
         facts["stores"] = [
             stores.Store(chain, stores.name(chain), "123456", "09012345678", stores.steps(chain))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -17,12 +18,17 @@ KIND = "order_complete"
 
 
 def send(order: Order) -> Mail:
-    """Write the order's mail, if it is not yet written, and hand it to the mail server.
+    """Write the order's confirmation, if it is not yet written, and hand it to the mail server."""
+    return hand_over(order, KIND)
+
+
+def hand_over(order: Order, kind: str) -> Mail:
+    """Write the order's mail of this kind, if it is not yet written, and hand it to the mail server.
 
     Talks to the mail server, so it runs outside any transaction. Raises ``Unavailable`` when the server cannot
     be reached or says "later", and ``NeedsOperator`` when it refuses this address for good.
     """
-    mail = Mail.objects.filter(order=order, kind=KIND).first() or letters.write(order, KIND)
+    mail = Mail.objects.filter(order=order, kind=kind).first() or letters.write(order, kind)
     if mail.sent_at is not None:
         return mail
     if mail.recipient != order.email:
@@ -48,7 +54,13 @@ def send(order: Order) -> Mail:
 
 def mark_sent(order: Order, mail: Mail) -> dict[str, Any]:
     """Note that the mail has left and that the order is complete."""
-    now = timezone.now()
-    Mail.objects.filter(pk=mail.pk, sent_at=None).update(sent_at=now)
+    now = note_sent(mail)
     move(order, Status.COMPLETE, completed_at=now, next_look_at=None)
     return {"outcome": "sent"}
+
+
+def note_sent(mail: Mail) -> datetime:
+    """Note that a mail has left, and say when."""
+    now = timezone.now()
+    Mail.objects.filter(pk=mail.pk, sent_at=None).update(sent_at=now)
+    return now

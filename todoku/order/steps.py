@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Sum
 from django.utils import timezone
 
 from todoku.bad_news import NeedsOperator
 from todoku.fulfilment.steps import write_slips
 from todoku.order.models import MyPageEntry, Order, Status
 from todoku.order.moves import move
+from todoku.payment.received import received
 from todoku.stock import take
+
+#: A refund in one of these states has been given back, or will be.
+_GIVEN = ("approved", "asked", "requires_action", "pending", "succeeded")
 
 
 def record_order(order: Order, _: None) -> dict[str, Any]:
@@ -19,6 +24,12 @@ def record_order(order: Order, _: None) -> dict[str, Any]:
     When the hold was given back before a late payment came through and the shelf is empty by now, a person must
     find the goods: the order stays paid, is never dropped, and no stock goes below zero.
     """
+    given_back = order.refunds.filter(state__in=_GIVEN).aggregate(whole=Sum("amount", default=0))["whole"]
+    if given_back and given_back >= received(order):
+        raise NeedsOperator(
+            "refunded_before_recorded",
+            "The whole payment has been refunded, so the order does not go on. Nothing is shipped; write it off.",
+        )
     lines = list(order.lines.all())
     short = take.sell(order, {line.product_id: line.quantity for line in lines})
     if short:

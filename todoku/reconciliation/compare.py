@@ -19,7 +19,7 @@ from django.utils import timezone
 from todoku.bad_news import Unavailable
 from todoku.gateways.gateway import Gateway, KeyRefused, Payment, Refused, Returned
 from todoku.reconciliation import read, rules
-from todoku.reconciliation.facts import IntentFacts, OrderFacts
+from todoku.reconciliation.facts import IntentFacts, OrderFacts, RefundFacts
 from todoku.reconciliation.rules import Drift, News
 
 #: How many payments or orders are compared at a time; it bounds what a run holds in memory.
@@ -73,7 +73,7 @@ def compare(gateway: Gateway, *, since: datetime, until: datetime | None, whole:
     try:
         for payments in _chunks(gateway.payments(since=since, until=until), AT_ONCE):
             _payments(book, payments)
-        _returned(book, gateway, since)
+        _returned(book, gateway, since, until)
     except KeyRefused:
         book.trouble = "Stripe does not accept the shop's key"
     except (Unavailable, Refused) as error:
@@ -127,10 +127,26 @@ def _orders(book: Book, *, since: datetime, until: datetime | None, whole: bool)
                 )
 
 
-def _returned(book: Book, gateway: Gateway, since: datetime) -> None:
-    """Find the orders of what was refunded or disputed at Stripe."""
+def _returned(book: Book, gateway: Gateway, since: datetime, until: datetime | None) -> None:
+    """Find the orders of what was refunded or disputed at Stripe, and compare our own refunds with theirs."""
     refunds, disputes = list(gateway.refunds(since=since)), list(gateway.disputes(since=since))
-    book.returned = len(refunds) + len(disputes)
+    ours: dict[str, RefundFacts] = {}
+    for made in _chunks(refunds, AT_ONCE):
+        ours |= read.refunds(made)
+    book.examined |= {one.id for one in refunds}
+    for one in refunds:
+        if one.id in ours:
+            book.add(rules.of_own_refund(one, ours[one.id]))
+    listed = {one.id for one in refunds}
+    first, last = since + MARGIN, (until or book.now) - MARGIN
+    for row in read.refunds_since(since):
+        book.examined.add(row.name)
+        book.add(rules.of_waiting_refund(row, now=book.now))
+        if row.stripe_id and row.stripe_id not in listed and row.asked_at and first <= row.asked_at < last:
+            told = f"{row.stripe_id} of {row.name} {row.state}"
+            book.add([Drift("refund_missing", row.stripe_id, row.order, "", row.amount, None, told)])
+    refunds = [one for one in refunds if one.id not in ours]
+    book.returned = len(listed) + len(disputes)
     for some in _chunks([*refunds, *disputes], AT_ONCE):
         intents = read.intents_named([one.payment_intent for one in some])
         orders = {order.id: order for order in read.orders([row.order for row in intents.values() if row.order])}

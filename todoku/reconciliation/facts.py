@@ -77,6 +77,24 @@ class OrderFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundFacts:
+    """Our row for a refund that a person has asked for in the console."""
+
+    key: str
+    stripe_id: str | None
+    order: int
+    name: str
+    state: str
+    amount: int
+    asked_at: datetime | None
+    next_look_at: datetime | None
+    approved_at: datetime | None
+    finished: bool
+    #: A play of its flow is under way, or has failed and a person is on it.
+    left_alone: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LevelFacts:
     """One product's stock: what the level says, and what its movements, holds and orders add up to."""
 

@@ -1,8 +1,8 @@
-"""The kinds of drift, and who mends each: the order's next play, a cancel at Stripe, or a person."""
+"""The kinds of drift, and who mends each: the order's next play, its refund's, a cancel at Stripe, or a person."""
 
 from __future__ import annotations
 
-PLAY, CANCEL, PERSON = "play", "cancel", "person"
+PLAY, PLAY_REFUND, CANCEL, PERSON = "play", "play refund", "cancel", "person"
 
 #: Every kind of drift and who mends it; ``words.py`` has its sentence.
 KINDS: dict[str, str] = {
@@ -30,6 +30,11 @@ KINDS: dict[str, str] = {
     "refunded_part": PERSON,
     "refund_waits": PERSON,
     "refund_failed": PERSON,
+    # Our own refunds, which a person has asked for in the console
+    "refund_not_known": PLAY_REFUND,
+    "refund_overdue": PLAY_REFUND,
+    "refund_differs": PERSON,
+    "refund_missing": PERSON,
     "dispute_opened": PERSON,
     "dispute_lost": PERSON,
     # An order against itself

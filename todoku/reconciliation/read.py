@@ -11,8 +11,8 @@ from typing import Any
 from django.db import connection
 
 from todoku.engines import queue
-from todoku.gateways.gateway import Payment
-from todoku.reconciliation.facts import IntentFacts, LevelFacts, OrderFacts
+from todoku.gateways.gateway import Payment, Returned
+from todoku.reconciliation.facts import IntentFacts, LevelFacts, OrderFacts, RefundFacts
 
 #: One statement, so that all of an order's facts are of one moment: without that, an order that moves on while
 #: it is read would look as if it contradicted itself.
@@ -29,7 +29,8 @@ _ORDERS = """
                 WHERE job.lock = 'order-' || o.id AND job.status IN ('todo', 'doing') AND job.task_name = %(play)s
            ) AS play_has_job,
            EXISTS (SELECT FROM notify_case c
-                    WHERE c.order_id = o.id AND c.closed_at IS NULL AND c.execution_id IS NOT NULL) AS has_case,
+                    WHERE c.order_id = o.id AND c.closed_at IS NULL AND c.execution_id IS NOT NULL
+                      AND c.flow = %(flow)s) AS has_case,
            (SELECT count(*) FROM fulfilment_delivery d WHERE d.order_id = o.id) AS slips,
            EXISTS (SELECT FROM order_mypageentry e WHERE e.order_id = o.id) AS on_my_page,
            EXISTS (SELECT FROM notify_mail m
@@ -66,7 +67,8 @@ _ORDERS = """
       LEFT JOIN LATERAL (
           SELECT jsonb_object_agg(m.product_id, m.quantity) AS goods
             FROM (SELECT w.product_id, sum(w.sold) AS quantity
-                    FROM stock_movement w WHERE w.order_id = o.id GROUP BY 1 HAVING sum(w.sold) <> 0) m
+                    FROM stock_movement w WHERE w.order_id = o.id AND w.sold > 0
+                   GROUP BY 1 HAVING sum(w.sold) <> 0) m
       ) sold ON true
       LEFT JOIN LATERAL (
           SELECT jsonb_object_agg(d.step || ':' || d.attempt, d.answer->>'outcome') AS steps
@@ -86,10 +88,11 @@ _LEVELS = """
     SELECT product.sku, level.on_hand, level.reserved, level.sold,
            COALESCE(moved.on_hand, 0) AS moved_on_hand, COALESCE(moved.reserved, 0) AS moved_reserved,
            COALESCE(moved.sold, 0) AS moved_sold, COALESCE(held.quantity, 0) AS held,
-           COALESCE(ordered.quantity, 0) AS ordered
+           COALESCE(ordered.quantity, 0) - COALESCE(moved.came_back, 0) AS ordered
       FROM stock_level level
       JOIN catalog_product product ON product.id = level.product_id
-      LEFT JOIN (SELECT product_id, sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(sold) AS sold
+      LEFT JOIN (SELECT product_id, sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(sold) AS sold,
+                        -sum(sold) FILTER (WHERE sold < 0) AS came_back
                    FROM stock_movement GROUP BY 1) moved ON moved.product_id = level.product_id
       LEFT JOIN (SELECT product_id, sum(quantity) AS quantity
                    FROM stock_reservation WHERE state = 'held' GROUP BY 1) held ON held.product_id = level.product_id
@@ -135,6 +138,18 @@ _UNHEARD = """
        AND event.received_at > o.placed_at + interval '1 minute' AND o.status IN ('placed', 'not_paid')
 """
 
+#: Refunds that a person has asked for in the console; ``name`` is what an operator calls one.
+_REFUNDS = """
+    SELECT r.key::text AS key, r.stripe_id, r.order_id AS "order", o.number || ' №' || r.number AS name, r.state,
+           r.amount, r.asked_at, r.next_look_at, r.approved_at, r.finished_at IS NOT NULL AS finished,
+           EXISTS (SELECT FROM engines_execution e
+                    WHERE e.order_id = r.order_id AND e.flow = 'refund' AND e.status = 'RUNNING')
+           OR EXISTS (SELECT FROM notify_case c
+                       WHERE c.order_id = r.order_id AND c.flow = 'refund' AND c.closed_at IS NULL
+                         AND c.execution_id IS NOT NULL) AS left_alone
+      FROM refund_refund r JOIN order_order o ON o.id = r.order_id
+"""
+
 
 def orders(ids: Sequence[int]) -> list[OrderFacts]:
     """Read orders with all that hangs on them, in one statement."""
@@ -173,6 +188,28 @@ def intents_named(stripe_ids: Sequence[str]) -> dict[str, IntentFacts]:
     """Find our rows for Stripe's ids alone."""
     rows = [IntentFacts(**row) for row in _rows(_INTENTS, stripe=list(stripe_ids), ours=[])]
     return {row.stripe_id: row for row in rows if row.stripe_id}
+
+
+def refunds(made: Iterable[Returned]) -> dict[str, RefundFacts]:
+    """Find our rows for Stripe's refunds, by Stripe's id or by what their metadata name."""
+    made = list(made)
+    named = {one.id: _uuid(one.metadata.get("todoku_refund", "")) for one in made}
+    where = " WHERE r.stripe_id = ANY(%(stripe)s::text[]) OR r.key = ANY(%(ours)s::uuid[])"
+    asked = {"stripe": list(named), "ours": [name for name in named.values() if name]}
+    rows = [RefundFacts(**row) for row in _rows(_REFUNDS + where, **asked)]
+    by_stripe = {row.stripe_id: row for row in rows if row.stripe_id}
+    by_key = {row.key: row for row in rows}
+    found = {one.id: by_stripe.get(one.id) or by_key.get(named[one.id]) for one in made}
+    return {stripe_id: row for stripe_id, row in found.items() if row is not None}
+
+
+def refunds_since(since: datetime) -> list[RefundFacts]:
+    """Read the refunds that are not at rest, and those that Stripe was asked for since then."""
+    where = (
+        " WHERE r.asked_at >= %(since)s OR (r.finished_at IS NULL"
+        " AND r.state IN ('approved', 'asked', 'requires_action', 'pending', 'succeeded'))"
+    )
+    return [RefundFacts(**row) for row in _rows(_REFUNDS + where, since=since)]
 
 
 def levels() -> list[LevelFacts]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from todoku.gateways.gateway import Payment, Returned
-from todoku.reconciliation.facts import IntentFacts, LevelFacts, OrderFacts
+from todoku.reconciliation.facts import IntentFacts, LevelFacts, OrderFacts, RefundFacts
 
 #: A play that runs longer than this has gone through all its tries, or has nobody to play it.
 LONGEST_PLAY = timedelta(hours=2)
@@ -155,8 +155,40 @@ def is_known(refund: Returned, order: OrderFacts) -> bool:
     return any(0 < refund.amount <= refunded for _received, _currency, refunded in order.accepted)
 
 
+def of_own_refund(refund: Returned, ours: RefundFacts) -> Iterator[Drift]:
+    """Compare a refund at Stripe with the person's wish that it was made for."""
+    told = f"{refund.id} {refund.status}, {refund.amount} {refund.currency}"
+    told = f"{told}; {ours.name} {ours.state}, {ours.amount} jpy"
+
+    def drift(code: str) -> Drift:
+        return Drift(code, refund.id, ours.order, "", ours.amount, refund.amount, told)
+
+    lost = refund.status in ("failed", "canceled")
+    if (refund.amount, refund.currency) != (ours.amount, "jpy"):
+        yield drift("refund_differs")
+    elif ours.state not in REFUND_ASKED and not lost:
+        # Stripe has given what nobody, or nobody any more, has said yes to.
+        yield drift("refund_differs")
+    elif ours.state != refund.status and not ours.left_alone and not (lost and ours.state == "refused"):
+        yield drift("refund_not_known")
+
+
+def of_waiting_refund(ours: RefundFacts, *, now: datetime) -> Iterator[Drift]:
+    """Say whether a refund that is not at its end is still being looked after."""
+    if ours.finished or ours.left_alone or ours.state not in REFUND_GIVEN or ours.approved_at is None:
+        return
+    due = ours.approved_at if ours.state == "succeeded" or ours.next_look_at is None else ours.next_look_at
+    if now - due > LATE:
+        yield Drift("refund_overdue", ours.name, ours.order, "", ours.amount, None, f"{ours.name} {ours.state}")
+
+
+#: Our states of a refund that a person has said yes to, and of those that Stripe may have been asked for.
+REFUND_GIVEN = frozenset({"approved", "asked", "requires_action", "pending", "succeeded"})
+REFUND_ASKED = REFUND_GIVEN | {"failed", "canceled"}
+
+
 def of_refund(refund: Returned, order: OrderFacts) -> Drift:
-    """Say what a refund means that somebody made at Stripe: the shop itself makes none."""
+    """Say what a refund means that somebody made in Stripe's dashboard."""
     if refund.status in ("failed", "canceled"):
         code = "refund_failed"
     elif refund.status == "requires_action":

@@ -22,7 +22,7 @@ from todoku.notify.models import Case
 from todoku.order.models import Order
 from todoku.reconciliation import read, words
 from todoku.reconciliation.compare import Book, compare
-from todoku.reconciliation.kinds import CANCEL, KINDS, PLAY
+from todoku.reconciliation.kinds import CANCEL, KINDS, PLAY, PLAY_REFUND
 from todoku.reconciliation.models import Finding, Run
 from todoku.reconciliation.rules import Drift
 from todoku.reconciliation.sweep import cancel_found, sweep
@@ -106,7 +106,7 @@ def reconcile(
     book.add(swept.paid)
     for order in book.news:
         _play(order)
-    played: set[int] = set()
+    played: set[tuple[str, int]] = set()
     outcomes = [_act(gateway, run, drift, played) for drift in book.drifts.values()]
     outcomes += [Outcome(drift, Did.LEFT) for drift in book.left.values()]
     gone = bell.withdraw(_gone(book))
@@ -115,20 +115,21 @@ def reconcile(
 
 
 def _would(drift: Drift) -> Outcome:
-    did = {PLAY: Did.PLAYED, CANCEL: Did.CANCELED}.get(KINDS[drift.code], Did.REPORTED)
+    did = {PLAY: Did.PLAYED, PLAY_REFUND: Did.PLAYED, CANCEL: Did.CANCELED}.get(KINDS[drift.code], Did.REPORTED)
     known = Case.objects.filter(code=drift.code, about=drift.about, execution=None).order_by("-id").first()
     if known is None or did != Did.REPORTED or (known.closed_at and known.closed_by == bell.ITSELF):
         return Outcome(drift, did)
     return Outcome(drift, Did.KNOWN if known.closed_at is None else Did.SETTLED, known.pk)
 
 
-def _act(gateway: Gateway, run: Run, drift: Drift, played: set[int]) -> Outcome:
+def _act(gateway: Gateway, run: Run, drift: Drift, played: set[tuple[str, int]]) -> Outcome:
     """Play, cancel or report: the three things that a reconciliation may do."""
     mends = KINDS[drift.code]
-    if mends == PLAY and drift.order is not None:
-        if drift.order not in played:
-            _play(drift.order)
-            played.add(drift.order)
+    if mends in (PLAY, PLAY_REFUND) and drift.order is not None:
+        flow = "checkout" if mends == PLAY else "refund"
+        if (flow, drift.order) not in played:
+            _play(drift.order, flow)
+            played.add((flow, drift.order))
         if _played_in_vain(drift, run):
             return _report(drift, words.IN_VAIN)
         return Outcome(drift, Did.PLAYED)
@@ -137,11 +138,11 @@ def _act(gateway: Gateway, run: Run, drift: Drift, played: set[int]) -> Outcome:
     return _report(drift, words.SENTENCES[drift.code])
 
 
-def _play(order_id: int) -> None:
+def _play(order_id: int, flow: str = "checkout") -> None:
     with transaction.atomic():
         order = Order.objects.filter(pk=order_id).first()
         if order is not None:
-            engine.play("checkout", order, knock="reconciliation")
+            engine.play(flow, order, knock="reconciliation")
 
 
 def _played_in_vain(drift: Drift, run: Run) -> bool:

@@ -1,5 +1,5 @@
-"""Refunds: begun by a person in the console, never by the machine. Nothing refunds yet.
+"""Refunds: asked for by a person in the console, above a limit by two; never begun by the machine.
 
-The place is kept so that the import contract "refunds" holds from the first line that is written here: only the
-console may reach it.
+Only the console reaches this place (import contract "refunds"). The worker plays what a person has asked for:
+``ask.py`` writes the row, and the flow finds nothing to do without one.
 """

@@ -23,6 +23,7 @@ from todoku.order.models import Order, Status
 from todoku.payment.models import Attempt, Outcome, Voucher
 from todoku.storefront import again, konbini, shopper
 from todoku.storefront.csp import with_stripe
+from todoku.storefront.given_back import given_back
 from todoku.storefront.holding import hold
 from todoku.storefront.page import SeeOther, go, show
 
@@ -100,6 +101,8 @@ def order(request: HttpRequest, token: str) -> HttpResponseBase:
     }
     if state in ("thanks", "konbini", "konbini_late", "canceled"):
         context["lines"] = _lines(found)
+    if state == "thanks":
+        context |= given_back(found)
     if state in ("konbini", "konbini_late"):
         context |= konbini.told(Voucher.objects.get(attempt__order=found, attempt__number=found.attempts))
         if settings.STRIPE.rehearsal and mine:

@@ -75,6 +75,9 @@ def take(events: Sequence[Happened], order: Order | None, *, listed: bool = Fals
         if order is None or not new:
             return new
         engine.play("checkout", order, knock="webhook")
+        if any("refund" in event.type for event in several):
+            # Without a refund that a person has asked for, this plays nothing.
+            engine.play("refund", order, knock="webhook")
         return new
 
 

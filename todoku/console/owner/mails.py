@@ -30,6 +30,7 @@ KINDS: dict[str, Any] = {
     "konbini_canceled": gettext_lazy("Canceled by the customer"),
     "shipped": gettext_lazy("On its way"),
     "renumbered": gettext_lazy("The right tracking number"),
+    "refund": gettext_lazy("A refund"),
 }
 LANGUAGES = {"ja": gettext_lazy("Japanese"), "en": gettext_lazy("English")}
 

@@ -25,7 +25,28 @@
     const watched = document.querySelector("[data-watch]");
     if (watched) watch(watched);
     for (const part of document.querySelectorAll("[data-live]")) live(part, Number(part.dataset.live) * 1000);
+    const refund = document.querySelector("form[data-refund]");
+    if (refund) sum(refund);
   });
+
+  // The refund's form adds up what was typed; the server counts again.
+  function sum(form) {
+    const told = form.querySelector("[data-refund-sum]");
+    const priced = form.querySelectorAll("[data-refund-price]");
+    const add = () => {
+      let whole = 0;
+      for (const field of priced) {
+        const typed = Number(field.value.normalize("NFKC").replace(/[,、¥円\s]/g, "") || 0);
+        whole += typed * Number(field.dataset.refundPrice);
+      }
+      told.hidden = !(whole > 0 && Number.isInteger(whole));
+      const yen = whole.toLocaleString("en");
+      told.querySelector("strong").textContent = document.documentElement.lang === "ja" ? `${yen}円` : `¥${yen}`;
+      told.querySelector("[data-refund-over]").hidden = whole <= Number(form.dataset.left);
+    };
+    form.addEventListener("input", add);
+    add();
+  }
 
   // While an execution runs, its page asks how it stands and shows itself anew when something has changed.
   function watch(head) {
