@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.open_shop.conftest import OpenShop
@@ -40,7 +39,10 @@ class Stuck:
     def wait(self, code: str) -> None:
         """Wait until it has stopped for this reason."""
         self.shop.wait_for(
-            "SELECT 1 FROM notify_case WHERE order_id = %s AND code = %s AND closed_at IS NULL", self.pk, code, hurry=True
+            "SELECT 1 FROM notify_case WHERE order_id = %s AND code = %s AND closed_at IS NULL",
+            self.pk,
+            code,
+            hurry=True,
         )
 
     def bell(self) -> dict[str, str]:
