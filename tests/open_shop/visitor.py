@@ -46,25 +46,42 @@ class Visitor:
 
     def press(self, confirm: requests.Response, card: str = VISA) -> requests.Response:
         """Type a card and press 購入する."""
+        return self._place(confirm, self.type_card(card))
+
+    def press_at_konbini(self, confirm: requests.Response) -> requests.Response:
+        """Choose the konbini and press 注文を確定する."""
+        return self._place(
+            confirm,
+            self._token(
+                {
+                    "payment_method_data[type]": "konbini",
+                    "payment_method_data[billing_details][name]": str(HANAKO["name"]),
+                    "payment_method_data[billing_details][email]": self.email,
+                }
+            ),
+        )
+
+    def _place(self, confirm: requests.Response, token: str) -> requests.Response:
         quote = re.search(r'name="quote" value="([^"]+)"', confirm.text)
         assert quote, confirm.text[:2000]
-        return self.post(
-            "/checkout/place/", confirm, quote=quote[1], confirmation_token=self.type_card(card)
-        )
+        return self.post("/checkout/place/", confirm, quote=quote[1], confirmation_token=token)
 
     def type_card(self, number: str) -> str:
         """What Stripe.js does in its frame: the card goes to Stripe and comes back as a token."""
+        return self._token(
+            {
+                "payment_method_data[type]": "card",
+                "payment_method_data[card][number]": number,
+                "payment_method_data[card][exp_month]": "12",
+                "payment_method_data[card][exp_year]": "2034",
+                "payment_method_data[card][cvc]": "123",
+            }
+        )
+
+    def _token(self, typed: dict[str, str]) -> str:
         request = urllib.request.Request(
             f"{self.shop.rehearsal}/v1/confirmation_tokens",
-            data=urlencode(
-                {
-                    "payment_method_data[type]": "card",
-                    "payment_method_data[card][number]": number,
-                    "payment_method_data[card][exp_month]": "12",
-                    "payment_method_data[card][exp_year]": "2034",
-                    "payment_method_data[card][cvc]": "123",
-                }
-            ).encode(),
+            data=urlencode(typed).encode(),
             headers={"Authorization": "Bearer pk_test_rehearsal"},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:

@@ -41,7 +41,7 @@ class CartAdmin(ReadOnlyAdmin):
         """When it was last changed."""
         return jst(cart.changed_at)
 
-    @display(description=gettext_lazy("closed"), ordering="closed_at")
+    @display(description=gettext_lazy("closed at"), ordering="closed_at")
     def closed(self, cart: Cart) -> str:
         """When its order was paid."""
         return jst(cart.closed_at)
@@ -56,7 +56,7 @@ class CartAdmin(ReadOnlyAdmin):
                         Fact(_("Version"), thing.version),
                         Fact(_("Created"), jst(thing.created_at)),
                         Fact(_("Changed"), jst(thing.changed_at)),
-                        Fact(_("Closed"), jst(thing.closed_at)),
+                        Fact(_("Closed at"), jst(thing.closed_at)),
                     ],
                 )
             ],

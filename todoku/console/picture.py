@@ -338,6 +338,6 @@ def _said(kind: str) -> str:
     return {
         "done": _("done"),
         "failed": _("failed"),
-        "waiting": _("it waits"),
+        "waiting": _("waiting or under way"),
         "open": _("not reached"),
     }[kind]
