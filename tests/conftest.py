@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from rehearsal.api import Rehearsal
-from tests import stripe_door
+from tests import broom, stripe_door
 from tests.rehearsal.stripe_schemas import SchemaWatch
 from todoku.catalog.models import Product
 
@@ -60,21 +60,6 @@ def rehearsal() -> Iterator[Rehearsal]:
     watch.verify(fresh)
 
 
-# A function, because the database reads its statements only once: there are as many as tables, after every test.
-# What stays: the schema's own rows and the roles, which were there before the first test.
-_MAKE_A_BROOM = """
-    DO $$ BEGIN
-      EXECUTE format(
-        'CREATE OR REPLACE FUNCTION sweep_after_a_test() RETURNS void LANGUAGE plpgsql AS '
-        '$broom$ BEGIN SET LOCAL session_replication_role = replica; %s END $broom$',
-        (SELECT string_agg(format('DELETE FROM %s;', c.oid::regclass), ' ') FROM pg_class c
-          WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
-            AND c.relname NOT IN ('django_migrations', 'django_content_type', 'auth_permission',
-                                  'auth_group', 'auth_group_permissions')));
-    END $$
-"""
-
-
 @pytest.fixture
 def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """A database with real commits, swept afterwards in one statement (Django's way takes most of a second)."""
@@ -85,11 +70,18 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[
         yield
         connection.close()
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT sweep_after_a_test()")
+            broom.sweep()
         except DatabaseError:
             # Not every database of a person's own lets us put its rules aside for a moment.
             call_command("flush", verbosity=0, interactive=False, allow_cascade=True, inhibit_post_migrate=True)
+
+
+@pytest.fixture
+def _django_db_helper(request: pytest.FixtureRequest) -> None:
+    """A test that asks for real commits in pytest-django's words gets ours: the audit log refuses its TRUNCATE."""
+    marker = request.node.get_closest_marker("django_db")
+    real = "transactional_db" in request.fixturenames or (marker is not None and marker.kwargs.get("transaction"))
+    request.getfixturevalue("transactional_db" if real else "_django_db_helper")
 
 
 @pytest.fixture
@@ -134,8 +126,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     from django.db import connection
 
     with django_db_blocker.unblock():
-        with connection.cursor() as cursor:
-            cursor.execute(_MAKE_A_BROOM)
+        broom.make()
         connection.close()
     yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:

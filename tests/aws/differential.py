@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from rehearsal import Fault
 from rehearsal.api import Rehearsal
-from tests import quick, shop, stripe_door
+from tests import broom, quick, shop, stripe_door
 from tests.aws import moto_plugin, street
 from todoku.bad_news import NeedsOperator, Unavailable
 from todoku.cart.models import Cart
@@ -318,11 +318,7 @@ def _stripe() -> Iterator[Rehearsal]:
 
 
 def _sweep() -> None:
-    from tests.conftest import _SWEEP
-
-    with connection.cursor() as cursor:
-        cursor.execute(_SWEEP)
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
+    broom.sweep()
     plays.known.clear()
     embedded._read.cache_clear()
     street.forget_executions()
