@@ -136,13 +136,10 @@ def _to_redrive(execution: Execution) -> Execution | None:
 
 def _leads_to(failed: Execution) -> bool:
     """Say whether the ledger's answers alone lead to the state that failed, as they would from the top."""
-    flow = registry.flow(failed.flow).flow
+    registered = registry.flow(failed.flow)
+    flow = registered.flow
     attempts = Order.objects.values_list("attempts", flat=True).get(pk=failed.order_id)
-    ledger = {
-        done.step: done.answer
-        for done in Done.objects.filter(order_id=failed.order_id)
-        if done.attempt in (0, attempts)
-    }
+    ledger = {(done.step, done.attempt): done.answer for done in Done.objects.filter(order_id=failed.order_id)}
     data: Any = {"order": failed.order_id}
     here, seen = flow.start, set[str]()
     while here not in seen:
@@ -153,10 +150,18 @@ def _leads_to(failed: Execution) -> bool:
         elif isinstance(state, asl.Task):
             if here == failed.position:
                 return True
-            step = str((state.parameters or {}).get("step", here))
-            if step not in ledger or state.next is None:
+            around = interpreter.context(
+                name=failed.name, started_at=failed.started_at.isoformat(), order=failed.order_id, flow=flow, state=here
+            )
+            asked = interpreter.fill(state.parameters, data, around)
+            step = registered.steps.get(str(asked.get("step")))
+            if step is None or state.next is None:
                 return False
-            data = interpreter.put(data, state.result_path, ledger[step])
+            number = int(asked.get("number", 0)) if step.numbered else attempts if step.per_attempt else 0
+            answer = ledger.get((step.name, number))
+            if answer is None:
+                return False
+            data = interpreter.put(data, state.result_path, answer)
             here = state.next
         else:
             return False
