@@ -15,6 +15,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
+from django.http import HttpResponse
 from django.template.response import SimpleTemplateResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -36,7 +37,7 @@ from todoku.refund.models import Refund
 from todoku.ringing.models import Channel
 from todoku.shop.models import Choice
 from todoku.stock.models import Restock
-from todoku.storefront import shopper
+from todoku.storefront import errors, shopper
 
 pytestmark = pytest.mark.django_db
 
@@ -138,6 +139,7 @@ def _sign(answer: Any) -> str:
 def world(db: None, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """One world for the whole table. How a page looks is for other tests, so the console's pages are not drawn."""
     monkeypatch.setattr(SimpleTemplateResponse, "rendered_content", "")
+    monkeypatch.setattr(errors, "_page", lambda request, status, *words: HttpResponse(status=status))
     monkeypatch.setattr(ConsoleSite, "each_context", lambda site, request: {})
     logging.disable(logging.CRITICAL)
     yield World()
