@@ -179,3 +179,8 @@ class AcceptedAmount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.received} {self.currency} accepted for order {self.order_id}"
+
+    @property
+    def kept(self) -> int:
+        """What was left of it for the order."""
+        return self.received - self.refunded
