@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,10 @@ from django.utils import timezone
 from tests.console import desk
 from todoku.big_shop.build import build
 from todoku.big_shop.plan import Size
+from todoku.order.models import Order
 from todoku.quote.models import RemoteIsland, ShippingRule
+from todoku.recovery.models import Recovery
+from todoku.refund.models import Refund
 from todoku.shop.models import Choice
 
 pytestmark = pytest.mark.django_db
@@ -30,10 +34,20 @@ MOST = 16
 STAY = {"engines.Definition", "auth.Group"}
 
 
+def _refund(n: int) -> list[Model]:
+    """One yen of the nth newest paid order's."""
+    made: Any = made_up(Refund, n)
+    made.order = Order.objects.filter(status="complete").order_by("-pk")[n % 1000]
+    made.amount, made.needs_two = 1, False
+    return [made]
+
+
 #: What a big shop has no rows of, and what cannot be made up blindly: how to make the nth.
 BESIDES: dict[str, Callable[[int], list[Any]]] = {
     "quote.RemoteIsland": lambda n: [RemoteIsland(postal_prefix=f"{n:07d}", fee=900, name_ja="島")],
     "shop.Choice": lambda n: [Choice(topic="limits", before={}, after={"low_stock": n}, who="owner")],
+    "refund.Refund": _refund,
+    "recovery.Recovery": lambda n: [Recovery(who=f"o{n}", under_way=False, chosen=1, per_second=1, at_once=1)],
     "auth.User": lambda n: [User(username=f"operator{n}", is_staff=True)],
 }
 
@@ -42,7 +56,7 @@ def made_up(model: type[Model], n: int) -> Model:
     """A row of a model that nobody has told this test about."""
     facts: dict[str, Any] = {}
     for field in model._meta.concrete_fields:
-        if isinstance(field, models.AutoField) or field.has_default() or field.has_db_default():
+        if isinstance(field, models.AutoField) or field.has_default() or field.has_db_default() or field.null:
             continue
         if field.is_relation:
             related: Any = field.related_model
@@ -56,8 +70,10 @@ def made_up(model: type[Model], n: int) -> Model:
             facts[field.attname] = f"{n}"
         elif isinstance(field, models.IntegerField):
             facts[field.attname] = n
-        elif isinstance(field, models.DateTimeField):
+        elif isinstance(field, models.DateField):
             facts[field.attname] = timezone.now()
+        elif isinstance(field, models.UUIDField):
+            facts[field.attname] = uuid.uuid4()
         elif isinstance(field, models.JSONField):
             facts[field.attname] = []
     return model(**facts)
