@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -19,9 +20,11 @@ from tests import shop
 from tests.console import desk, stuck
 from tests.quick import play
 from todoku.catalog.models import Product
+from todoku.console import case_page
 from todoku.engines.models import Execution, State
 from todoku.notify import bell
 from todoku.notify.models import Case, Note
+from todoku.order.admin import mail_form
 
 Made = Callable[[Rehearsal, Product], Case]
 
@@ -133,6 +136,22 @@ def test_resume_leads_back_to_the_case_which_follows_the_play(
     assert "the order went through" in after.content.decode()
     # The picture is of what went through in the end.
     assert {box.kind for box in after.context["picture"].boxes if box.x < 200} == {"done"}
+
+
+def test_an_order_that_goes_through_while_its_page_is_made_is_not_shown_as_stopped(
+    owner: Client, rehearsal: Rehearsal, crab: Product, rf: RequestFactory
+) -> None:
+    case = stuck.without_mail_server(rehearsal, crab)
+    read_before = Case.objects.select_related("order__intent", "execution__definition").get(pk=case.pk)
+    owner.post(desk.page(case.execution, "resume"))
+    play(case.order)
+    request = rf.get(desk.page(case))
+    request.user = get_user_model().objects.get(username="owner")
+
+    page = case_page.of_case(request, read_before, mail_form)
+
+    assert page.more["case"].closed_at is not None
+    assert page.cards[0].facts[0].state == "closed"
 
 
 def test_a_wrong_address_is_mended_and_the_order_goes_on_with_one_press(

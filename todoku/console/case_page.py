@@ -15,7 +15,7 @@ from todoku.console.readonly import Card, Fact, Page, address, link
 from todoku.console.resume import plays_of
 from todoku.console.resume_panel import panel
 from todoku.console.templatetags.console import ago, jst, yen
-from todoku.engines.models import Execution
+from todoku.engines.models import Execution, State
 from todoku.notify.models import Case
 from todoku.notify.steps import KIND
 from todoku.order.models import Order
@@ -41,6 +41,10 @@ def of_case(request: HttpRequest, case: Case, mail_form: Any) -> Page:
         return Page(cards=page.cards, more={**page.more, **common, "events": history.events(case)})
     execution.order = order  # read already
     plays = plays_of(execution)
+    if case.closed_at is None and plays[-1].status == State.SUCCEEDED:
+        # It went through while the page was being made; nobody must read that it stands still.
+        case.refresh_from_db(fields=["closed_at", "closed_by"])
+        order.refresh_from_db(fields=["status", "recorded_at"])
     # What has come after the failure is what counts now: it runs, or it went through.
     latest = plays[-1].pk
     now = execution if latest == execution.pk else Execution.objects.select_related("definition").get(pk=latest)
