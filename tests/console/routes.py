@@ -151,6 +151,7 @@ ROUTES: dict[str, Row] = {
     "console/refund/refund/<int:pk>/reject/": console("mmmm", ">>xx"),
     "console/refund/refund/<int:pk>/withdraw/": console("mmmm", ">>xx"),
     **listed("notify.case", OFFICE),
+    "console/order/order/<int:pk>/address/": console(WORKS, "??xx"),
     "console/notify/case/<int:pk>/mail/": console(">>xx", ">>xx"),
     "console/notify/case/<int:pk>/close/": console(">>xx", ">>xx"),
     "console/notify/case/<int:pk>/money/": console(OFFICE, "mmmm"),

@@ -237,6 +237,21 @@ def test_a_corrected_address_stands_on_the_order_and_on_its_slips(owner: Client,
     assert order_of(case).city == "千代田区"
 
 
+def test_an_order_without_a_case_gets_another_address_too(owner: Client, crab: Product) -> None:
+    order = desk.stuck_order(crab, status="complete")
+    link = desk.page(order, "address")
+    assert link in owner.get(desk.page(order)).content.decode()
+    seen = re.search(r'name="seen" value="(\w+)"', owner.get(link).content.decode())
+    assert seen is not None
+    owner.post(link, {**MISAKI, "seen": seen[1]})
+    assert (Order.objects.get().city, order.deliveries.get().city) == ("千代田区", "千代田区")
+    looker = desk.operator("looker", "order.view_order", "order.change_order")
+    assert looker.get(link).status_code == looker.post(link, {}).status_code == 403
+    order.deliveries.update(state="shipped")
+    assert link not in owner.get(desk.page(order)).content.decode()
+    assert "has been shipped" in owner.get(link).content.decode()
+
+
 def test_an_address_is_not_corrected_into_nonsense_or_after_the_parcel_has_left(owner: Client, crab: Product) -> None:
     order = desk.stuck_order(crab)
     case = order.cases.get()

@@ -63,7 +63,7 @@ def of_case(request: HttpRequest, case: Case, mail_form: Any) -> Page:
             "execution": execution,
             "line": line,
             "picture": picture.draw(now, line),
-            "headline": told.headline(case, order),
+            "headline": told.headline(order),
             "customer_sees": told.customer_sees(order),
             "to_do": told.to_do(case, order, corrected=corrected),
             "running": running is not None,

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from todoku.console import acts, at_stripe, call_off, destination, labels, masking, refunds
+from todoku.console import acts, address_page, at_stripe, call_off, destination, labels, masking, refunds
 from todoku.console.readonly import Card, Fact, Page, Table, address, link
 from todoku.console.ship import ShippedForm, may_ship
 from todoku.console.sidebar import may_see
@@ -79,6 +79,7 @@ def build(request: HttpRequest, order: Order, mail_form: forms.Form | None) -> P
             if may_ship(request)
             else [],
             "slips": slips,
+            "address_link": address_page.link(request, order),
             "call_off_form": call_off.CallOffForm() if may_call_off else None,
             "call_off_link": address(order, "call_off"),
             "paid": order.paid_at is not None,

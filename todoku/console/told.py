@@ -76,7 +76,7 @@ def to_do(case: Case, order: Order | None, *, corrected: bool = False) -> str:
     }.get(case.code, _("Press Resume once. If it stops again, send the text below the picture to your developer."))
 
 
-def headline(case: Case, order: Order) -> str:
+def headline(order: Order) -> str:
     """Name the order and its amount, as one would on the phone."""
     return _("Order %(number)s over %(amount)s") % {"number": order.number, "amount": yen(order.total)}
 

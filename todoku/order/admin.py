@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from todoku.console import call_off, labels, masking, order_export, order_filters, order_page, paper
+from todoku.console import address_page, call_off, labels, masking, order_export, order_filters, order_page, paper
 from todoku.console.correct import Came, correct, may_correct, tell
 from todoku.console.readonly import Page, ReadOnlyAdmin, address, display
 from todoku.console.sidebar import may_see
@@ -87,6 +87,7 @@ class OrderAdmin(ReadOnlyAdmin):
         guard = self.admin_site.admin_view
         return [
             path("<int:pk>/mail/", guard(self.mail_view), name="order_order_mail"),
+            path("<int:pk>/address/", guard(self.address_view), name="order_order_address"),
             path("<int:pk>/call-off/", guard(self.call_off_view), name="order_order_call_off"),
             path("export/", guard(self.export_view), name="order_order_export"),
             *super().get_urls(),
@@ -105,6 +106,15 @@ class OrderAdmin(ReadOnlyAdmin):
     def print_slips_with_prices(self, request: HttpRequest, chosen: QuerySet[Order]) -> HttpResponse | None:
         """Go to the slips of the ticked orders, with prices."""
         return paper.go(request, "admin:fulfilment_delivery_slips", _parcels(chosen), prices="1")
+
+    def address_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Correct where the order goes. A GET shows the form; only a POST acts."""
+        order = self.find(request, str(pk)) if self.has_view_permission(request) else None
+        if order is None and self.has_view_permission(request):
+            raise Http404
+        if order is None:
+            raise PermissionDenied
+        return address_page.view(request, order)
 
     def call_off_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Call an order off before it is shipped. Only a POST acts, and only once."""
