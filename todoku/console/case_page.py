@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from todoku.console import at_stripe, case_acts, finding, history, labels, masking, notes, picture, timeline, told
+from todoku.console import (
+    at_stripe,
+    case_acts,
+    finding,
+    history,
+    labels,
+    masking,
+    notes,
+    picture,
+    refunds,
+    timeline,
+    told,
+)
 from todoku.console.correct import is_sent, may_correct
 from todoku.console.money import intent_of
 from todoku.console.readonly import Card, Fact, Page, address, link
@@ -117,9 +128,4 @@ def _facts(request: HttpRequest, case: Case, order: Order) -> Card:
 
 def _refund_link(request: HttpRequest, order: Order) -> str:
     """The page that refunds this order, where there is one and the operator may open it."""
-    if not request.user.has_perm("refund.add_refund"):
-        return ""
-    try:
-        return f"{reverse('admin:refund_refund_add')}?order={order.pk}"
-    except NoReverseMatch:
-        return ""
+    return str(refunds.panel(request, order).get("refund_link", ""))

@@ -10,7 +10,12 @@ from todoku.notify.models import Case
 from todoku.order.models import Order, Status
 
 #: The act that fits a cause, where it is not Resume.
-ACTS = {"mail_refused": "mail", "paid_unallocated": "allocate", "amount_mismatch": "accept"}
+ACTS = {
+    "mail_refused": "mail",
+    "paid_unallocated": "allocate",
+    "amount_mismatch": "accept",
+    "refunded_before_recorded": "write-off",
+}
 
 
 def happened(case: Case) -> str:
@@ -27,7 +32,8 @@ def happened(case: Case) -> str:
         "Unavailable": {
             "SendMail": _("Paid, but the mail server could not be reached, so the confirmation was not sent."),
             "TakePayment": _("Stripe could not be reached, so it is not known whether the customer has paid."),
-        }.get(case.step, _("Something that the shop depends on did not answer.")),
+            # A step of a refund has words of its own.
+        }.get(case.step, labels.reason(case.code, case.step, case.why)),
         "States.Timeout": _("A step gave no answer in time, so it is not known what it did."),
     }
     if case.code in known:
@@ -64,6 +70,7 @@ def to_do(case: Case, order: Order | None, *, corrected: bool = False) -> str:
             "Compare the money below. If you and the customer are content with what was paid, accept it. "
             "If not, give it back and write the order off."
         ),
+        "refunded_before_recorded": _("Write the order off, and say what becomes of the goods."),
         "unexpected_status": _("Look at the payment at Stripe. When it is settled there, press Resume."),
         "unknown_step": _("Have the developer look at it, then press Resume."),
         "definition_refused": _("Have the developer look at it, then press Resume."),
