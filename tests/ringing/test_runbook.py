@@ -16,6 +16,7 @@ from todoku.console import labels, runbook_page
 from todoku.engines import watch
 from todoku.flows import registry
 from todoku.reconciliation.kinds import KINDS
+from todoku.refund import steps as refund
 
 #: What an engine itself calls a failure (Amazon States Language).
 ENGINES_OWN = {"Unavailable", "States.Timeout", "States.Runtime"}
@@ -45,7 +46,8 @@ def codes_in(source: str) -> set[str]:
 
 def every_code() -> set[str]:
     """Every cause that can stand on a case."""
-    found = {*KINDS, *ENGINES_OWN, runbook.UNFORESEEN, *(code for code, _why in watch.FINDINGS.values())}
+    found = {*KINDS, *ENGINES_OWN, *refund.LOST_CODES.values(), runbook.UNFORESEEN}
+    found |= {code for code, _why in watch.FINDINGS.values()}
     for path in (ROOT / "todoku").rglob("*.py"):
         if "migrations" not in path.parts and "tests" not in path.parts:
             found |= codes_in(path.read_text("utf-8"))

@@ -46,6 +46,8 @@ REFUSED = gettext_noop(
     "Stripe refuses a refund: nothing was given back. Look at the payment at Stripe; it may be disputed, or refunded"
     " there already. Then refund again or repay by bank transfer, and close this case with what you did."
 )
+#: The case that tells of each way in which a refund is lost.
+LOST_CODES = {"failed": "refund_failed", "canceled": "refund_canceled", "refused": "refund_refused"}
 
 
 @dataclass(frozen=True)
@@ -219,13 +221,9 @@ def _move(order: Order, refund: Refund, after: str, why: str, about: str) -> Non
     refund.next_look_at = rules.next_look(since, now) if after in rules.WAITING else None
     refund.save(update_fields=["state", "failure", "next_look_at"])
     if after in rules.LOST:
-        code, sentence = {
-            "failed": ("refund_failed", FAILED),
-            "canceled": ("refund_canceled", CANCELED),
-            "refused": ("refund_refused", REFUSED),
-        }[after]
+        sentence = {"failed": FAILED, "canceled": CANCELED, "refused": REFUSED}[after]
         technical = f"refund №{refund.number}, {refund.amount} yen: {after}, {why or 'no reason given'}"
-        bell.report(code, about=about, why=sentence, technical=technical, order=order)
+        bell.report(LOST_CODES[after], about=about, why=sentence, technical=technical, order=order)
 
 
 def return_goods(order: Order, _: None, number: int) -> dict[str, Any]:

@@ -135,10 +135,7 @@ _MOVE = """
         INSERT INTO stock_reservation (order_id, attempt, product_id, quantity, state, held_at)
         SELECT %(order)s::bigint, %(attempt)s::int, product_id, quantity, 'held', now()
           FROM asked WHERE %(kind)s::text = 'taken'
-            -- Held, given back, and found again by a person: it is the same hold.
-            ON CONFLICT (order_id, attempt, product_id)
-            DO UPDATE SET state = 'held', quantity = EXCLUDED.quantity, held_at = now(), ended_at = NULL
-             WHERE %(again)s::boolean AND stock_reservation.state = 'returned'
+          -- and if it is there
     ), ended AS (
         UPDATE stock_reservation SET state = %(kind)s::text, ended_at = now()
          WHERE %(kind)s::text IN ('returned', 'sold') AND order_id = %(order)s::bigint AND state = 'held'
@@ -151,6 +148,14 @@ _MOVE = """
     )
     SELECT count(*) FROM moved
 """
+#: The same, for what was held, given back, and found again by a person: it is the same hold. Only then; a hold that is
+#: there already is otherwise a mistake, and the database says no.
+_MOVE_AGAIN = _MOVE.replace(
+    "-- and if it is there",
+    """ON CONFLICT (order_id, attempt, product_id)
+          DO UPDATE SET state = 'held', quantity = EXCLUDED.quantity, held_at = now(), ended_at = NULL
+                  WHERE stock_reservation.state = 'returned'""",
+)
 
 
 def _move(
@@ -167,7 +172,7 @@ def _move(
     products = sorted(quantities)
     with connection.cursor() as cursor:
         cursor.execute(
-            _MOVE,
+            _MOVE_AGAIN if again else _MOVE,
             {
                 "order": order.pk,
                 "attempt": order.attempts,
@@ -175,7 +180,6 @@ def _move(
                 "on_hand": on_hand,
                 "reserved": reserved,
                 "sold": sold,
-                "again": again,
                 "products": products,
                 "quantities": [quantities[product] for product in products],
             },
