@@ -62,13 +62,19 @@ def test_money_given_back_before_the_order_was_recorded_waits_for_a_person(
     assert shop.levels(crab) == (9, 1, 0)
 
 
-def test_an_answer_that_broke_off_leaves_no_secret_in_a_case() -> None:
-    """Found by the simulator (seeds 1190 and 1487): the library quotes an answer that it could not read."""
-    quoted = 'APIError: Invalid response body from API: {"client_secret": "pi_1_secret_AbC123xyz", "sta (HTTP 200)'
-    told = technical(["Traceback\n", quoted])
-    assert "AbC123xyz" not in told
-    assert "pi_1_secret_…" in told
-    assert "AbC123xyz" not in _plain(stripe.APIError(quoted))
+def test_an_answer_that_broke_off_leaves_neither_secret_nor_name_in_a_case() -> None:
+    """Found by the simulator (seeds 1190, 1487 and 300295): the library quotes an answer that it could not read."""
+    quoted = (
+        'APIError: Invalid response body from API: {"client_secret": "pi_1_secret_AbC123xyz",\n "name": "北野 花子",'
+        ' "sta (HTTP response code was 200)'
+    )
+    told = technical(["Traceback\n", quoted, "\nThe above exception\n"])
+    assert "AbC123xyz" not in told and "北野" not in told
+    assert "Invalid response body from API: … (HTTP response code was 200)" in told
+    assert "The above exception" in told
+    assert "pi_1_secret_…" in technical(["pi_1_secret_AbC123xyz"])
+    plain = _plain(stripe.APIError(quoted))
+    assert "AbC123xyz" not in plain and "北野" not in plain
 
 
 def test_a_play_that_slept_asks_for_no_money_for_a_new_attempt_whose_goods_are_not_held(

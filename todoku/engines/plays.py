@@ -178,10 +178,11 @@ def name_of(error: Exception) -> str:
 
 
 _SECRET = re.compile(r"_secret_\w+")
+_QUOTED = re.compile(r"(Invalid response body from API: ).*?(?=\s*\((?:HTTP|request)|\Z)", re.DOTALL)
 
 
 def technical(lines: list[str]) -> str:
     """An exception's text for a developer, without what PostgreSQL quotes of a row: that may be a person's address."""
     kept = [line for line in "".join(lines).splitlines() if not line.lstrip().startswith(("DETAIL:", "CONTEXT:"))]
-    # Stripe's library quotes an answer that it could not read, and a client secret may stand in it.
-    return _SECRET.sub("_secret_…", "\n".join(kept))
+    # Stripe's library quotes an answer that it could not read: the customer's name and a client secret stand in it.
+    return _SECRET.sub("_secret_…", _QUOTED.sub(r"\1…", "\n".join(kept)))

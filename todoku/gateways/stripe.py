@@ -357,7 +357,9 @@ def _code(error: stripe.StripeError) -> str:
 
 def _plain(error: stripe.StripeError) -> str:
     """Stripe's own sentence and the request's id, for the log: never the object, which holds a secret."""
-    said = re.sub(r"_secret_\w+", "_secret_…", error.user_message or str(error))
+    # The library quotes an answer that it could not read, with the customer's name in it.
+    quoted = re.sub(r"(Invalid response body from API: ).*", r"\1…", error.user_message or str(error), flags=re.DOTALL)
+    said = re.sub(r"_secret_\w+", "_secret_…", quoted)
     return f"{said[:200]} (request {error.request_id or 'unknown'})"
 
 
