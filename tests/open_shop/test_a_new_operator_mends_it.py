@@ -65,7 +65,7 @@ class Stuck:
 
     def thanks(self) -> int:
         """How many mails have told the customer that it is bought."""
-        return sum("ありがとうございます" in mail["text"] for mail in self.shop.mails(self.mail))
+        return sum("お支払いを確認いたしました" in mail["text"] for mail in self.shop.mails(self.mail))
 
     def done(self) -> list[str]:
         """The steps that were done, in their order; each stands there once."""
