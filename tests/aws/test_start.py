@@ -27,6 +27,12 @@ def test_what_is_missing_or_malformed_is_refused_with_what_to_do(text: str) -> N
         machines.read(text, needed=True)
 
 
+@pytest.mark.parametrize("more", ["", ":live", ":7"])
+def test_an_executions_address_has_no_version_in_it(more: str) -> None:
+    expected = "arn:aws:states:ap-northeast-1:123456789012:execution:todoku-checkout:checkout-42-1"
+    assert step_functions.arn_of(GOOD + more, "checkout-42-1") == expected
+
+
 def test_a_shop_opens_only_when_aws_shows_its_own_flows(at_aws: str, settings: Any) -> None:
     step_functions.check()
 

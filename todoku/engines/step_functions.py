@@ -113,7 +113,13 @@ def _start(execution: Execution) -> str:
         if error.response.get("Error", {}).get("Code") != "ExecutionAlreadyExists":
             raise
     # We had started it, and died before we could write that down; it has even ended meanwhile.
-    return f"{machine.replace(':stateMachine:', ':execution:')}:{execution.name}"
+    return arn_of(machine, execution.name)
+
+
+def arn_of(machine: str, name: str) -> str:
+    """The ARN of an execution, from its state machine's (whose version or alias is no part of it)."""
+    *place, _kind, called = machine.split(":")[:7]
+    return ":".join([*place, "execution", called, name])
 
 
 def _to_redrive(execution: Execution) -> Execution | None:
