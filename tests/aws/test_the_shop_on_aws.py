@@ -235,6 +235,29 @@ def test_an_event_that_comes_after_the_redrive_ends_nothing(
     assert Case.objects.get().closed_at is not None
 
 
+def test_an_answer_of_aws_from_before_the_redrive_ends_nothing(
+    rehearsal: Rehearsal, crab: Product, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DescribeExecution is eventually consistent: for a moment it may still tell of the failure that was redriven."""
+    mailbox.refuse("closed")
+    shop.order_one(rehearsal, crab)
+    street.rest()
+    failed = Execution.objects.get()
+    client = aws.client("stepfunctions")
+    old = client.describe_execution(executionArn=failed.arn)
+    mailbox.refuse(None)
+    moto_plugin.delivers_events[0] = False
+
+    engine.resume(failed, who="sato")
+    street.rest()
+    with monkeypatch.context() as behind:
+        behind.setattr(client, "describe_execution", lambda executionArn: old)
+        assert not step_functions.settle(failed.arn)
+    assert step_functions.settle(failed.arn)
+    assert [play.status for play in Execution.objects.order_by("number")] == [State.FAILED, State.SUCCEEDED]
+    assert Case.objects.get().closed_at is not None
+
+
 def test_a_fault_of_our_own_fails_by_its_name_and_quotes_no_row(
     rehearsal: Rehearsal, crab: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:

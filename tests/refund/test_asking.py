@@ -21,7 +21,7 @@ from todoku.engines.models import Execution
 from todoku.flows.checkout import STEPS
 from todoku.flows.step import perform
 from todoku.notify.models import Case
-from todoku.order.models import Order
+from todoku.order.models import Order, WriteOff
 from todoku.payment.models import AcceptedAmount
 from todoku.refund import ask
 from todoku.refund.models import Refund, State
@@ -297,6 +297,63 @@ def test_after_the_whole_payment_was_refunded_a_stopped_order_does_not_go_on(
     order.refresh_from_db()
     assert (order.status, order.cases.get(flow="checkout").code) == ("paid", "refunded_before_recorded")
     assert not order.deliveries.exists()
+
+
+def test_goods_that_a_refund_has_put_back_on_the_shelf_are_not_sent_after_all(
+    rehearsal: Rehearsal, crab: Product
+) -> None:
+    """Only the parcel's price was kept: whoever resumes the order must not send what has been given back."""
+    order = _stopped_before_it_was_recorded(rehearsal, crab)
+    refund = desk.request(order, crabs=1, back=True)
+    shop.work_off()
+    assert (desk.stands(refund), refund.amount < order.total, shop.levels(crab)) == ("succeeded", True, (10, 0, 0))
+
+    assert engine.resume(order.executions.filter(flow="checkout").latest("number"), who="ito") is not None
+    shop.work_off()
+    order.refresh_from_db()
+    assert (order.status, order.cases.get(flow="checkout").code) == ("paid", "refunded_before_recorded")
+    assert (order.deliveries.exists(), shop.levels(crab)) == (False, (10, 0, 0))
+
+
+def test_goods_that_a_refund_has_left_with_the_order_are_sent(rehearsal: Rehearsal, crab: Product) -> None:
+    order = _stopped_before_it_was_recorded(rehearsal, crab)
+    desk.request(order, crabs=1, back=False)
+    shop.work_off()
+    assert engine.resume(order.executions.filter(flow="checkout").latest("number"), who="ito") is not None
+    shop.work_off()
+    order.refresh_from_db()
+    assert (order.status, shop.levels(crab)) == ("complete", (9, 0, 1))
+
+
+def _stopped_before_it_was_recorded(rehearsal: Rehearsal, crab: Product) -> Order:
+    """A paid order that holds its goods and waits for a person."""
+    order = shop.order_one(rehearsal, crab)
+    for step in ("TakeStock", "TakePayment"):
+        perform(STEPS[step], order.pk, execution="checkout-1-1")
+    stopped = order.executions.get()
+    Execution.objects.filter(pk=stopped.pk).update(status="FAILED", position="RecordOrder", error="Unavailable")
+    Case.objects.create(
+        order=order, execution=stopped, code="Unavailable", step="RecordOrder", why="x", failed_at=timezone.now()
+    )
+    return order
+
+
+def test_what_was_written_off_can_be_refunded_again_when_its_refund_is_lost(
+    rehearsal: Rehearsal, order: Order
+) -> None:
+    by = desk.person()
+    wish = ask.whole(order, reason="missing", note="the boat sank", back=False)
+    refund = ask.request(order, by=by, wish=wish, token=ask.issue(order, by))
+    shop.work_off()
+    WriteOff.objects.create(order=order, who="ito", why="refunded", kept=0, goods_back=False, at=timezone.now())
+    Order.objects.filter(pk=order.pk).update(status="written_off")
+    order.refresh_from_db()
+    with pytest.raises(ask.Refused, match="not_paid"):
+        desk.request(order, other=100)
+
+    # Weeks later the bank sends it back.
+    Refund.objects.filter(pk=refund.pk).update(state="failed", failure="expired_or_canceled_card")
+    assert desk.request(order, other=100).state == "approved"
 
 
 def test_the_whole_order_can_be_wished_for_in_one_call(rehearsal: Rehearsal, order: Order, crab: Product) -> None:

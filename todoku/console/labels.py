@@ -186,7 +186,8 @@ def reason(code: str, step: str, why: str = "") -> str:
         "refund_differs": _("A refund at Stripe is not the one that was approved here. Compare the two."),
         "refund_changed": _("Stripe was first asked for another refund than now. Look at the payment at Stripe."),
         "refunded_before_recorded": _(
-            "The whole payment has been refunded, so the order does not go on. Nothing is shipped; write it off."
+            "The whole payment has been refunded, or a refund has put its goods back on the shelf, so the order does"
+            " not go on. Nothing is shipped; write it off."
         ),
         "Unavailable": {
             "SendRefundMail": _("The mail server could not be reached. When it is back, press Resume."),

@@ -117,6 +117,8 @@ class Engine:
         """End a play badly: the execution, its case and its bell in one transaction."""
         now = timezone.now()
         with transaction.atomic():
+            # The order's row first, as everywhere: whoever knocks holds it and then wants the execution's.
+            Order.objects.select_for_update(no_key=True).only("pk").get(pk=execution.order_id)
             if not Execution.objects.filter(pk=execution.pk, status=State.RUNNING).update(
                 status=State.FAILED, stopped_at=now, position=here, error=error[:256], cause=technical[-30_000:]
             ):

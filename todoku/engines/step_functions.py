@@ -34,7 +34,7 @@ from todoku.notify import bell
 from todoku.order.models import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +218,7 @@ def settle(arn: str) -> bool:
     client = aws.client("stepfunctions")
     found = client.describe_execution(executionArn=arn)
     status = str(found["status"])
-    if status in ("RUNNING", "PENDING_REDRIVE"):
+    if status in ("RUNNING", "PENDING_REDRIVE") or _before_the_redrive(found, arn):
         return False
     engine = StepFunctions()
     if status == "SUCCEEDED":
@@ -236,6 +236,15 @@ def settle(arn: str) -> bool:
         execution, here, error=error, why=why, technical=said or tried or f"AWS Step Functions: {status}", code=code
     )
     return True
+
+
+def _before_the_redrive(found: Mapping[str, Any], arn: str) -> bool:
+    """Say whether this is still the end that an execution had before we had it redriven.
+
+    What AWS answers may be a moment old (DescribeExecution is eventually consistent). Every play of ours with this
+    ARN after the first is one redrive.
+    """
+    return int(found.get("redriveCount") or 0) < Execution.objects.filter(arn=arn).count() - 1
 
 
 def _where(client: Any, arn: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Sum
 from django.utils import timezone
@@ -14,6 +14,11 @@ from todoku.order.moves import move
 from todoku.payment.received import received
 from todoku.stock import take
 
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from todoku.order.models import OrderLine
+
 #: A refund in one of these states has been given back, or will be.
 _GIVEN = ("approved", "asked", "requires_action", "pending", "succeeded")
 
@@ -24,13 +29,15 @@ def record_order(order: Order, _: None) -> dict[str, Any]:
     When the hold was given back before a late payment came through and the shelf is empty by now, a person must
     find the goods: the order stays paid, is never dropped, and no stock goes below zero.
     """
-    given_back = order.refunds.filter(state__in=_GIVEN).aggregate(whole=Sum("amount", default=0))["whole"]
-    if given_back and given_back >= received(order):
+    lines = list(order.lines.all())
+    given = order.refunds.filter(state__in=_GIVEN)
+    given_back = given.aggregate(whole=Sum("amount", default=0))["whole"]
+    if given_back and (given_back >= received(order) or _all_on_the_shelf(given, lines)):
         raise NeedsOperator(
             "refunded_before_recorded",
-            "The whole payment has been refunded, so the order does not go on. Nothing is shipped; write it off.",
+            "The whole payment has been refunded, or a refund has put its goods back on the shelf, so the order does"
+            " not go on. Nothing is shipped; write it off.",
         )
-    lines = list(order.lines.all())
     short = take.sell(order, {line.product_id: line.quantity for line in lines})
     if short:
         missing = ", ".join(
@@ -46,6 +53,12 @@ def record_order(order: Order, _: None) -> dict[str, Any]:
     parcels = write_slips(order)
     move(order, Status.RECORDED, recorded_at=timezone.now())
     return {"outcome": "recorded", "parcels": parcels}
+
+
+def _all_on_the_shelf(given: QuerySet[Any], lines: list[OrderLine]) -> bool:
+    """Say whether refunds put all of the order's goods back on the shelf: they are not sold to it after all."""
+    back = given.filter(lines__back=True).aggregate(n=Sum("lines__quantity", default=0))["n"]
+    return bool(back >= sum(line.quantity for line in lines))
 
 
 def publish_to_my_page(order: Order, _: None) -> dict[str, Any]:

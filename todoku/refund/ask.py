@@ -22,7 +22,7 @@ from todoku.order.models import Order, WriteOff
 from todoku.order.rules import PAID
 from todoku.payment.received import received
 from todoku.refund.models import Refund, RefundLine, State
-from todoku.refund.rules import COUNTED, GIVEN, LOOK_FIRST, Goods, Wish, all_of, may_move, needs_two, priced
+from todoku.refund.rules import COUNTED, GIVEN, LOOK_FIRST, LOST, Goods, Wish, all_of, may_move, needs_two, priced
 from todoku.shop import chosen
 
 if TYPE_CHECKING:
@@ -106,8 +106,15 @@ def find(token: str, order: Order, by: User) -> Refund | None:
 
 
 def may_be_refunded(order: Order) -> bool:
-    """Say whether the order has money to give back: it is paid, or was when a person wrote it off."""
-    return order.status in PAID or WriteOff.objects.filter(order=order, kept__gt=0).exists()
+    """Say whether the order has money to give back: it is paid, or was when a person wrote it off.
+
+    An order that was written off because all had been given back has it again when a refund of that is lost.
+    """
+    return (
+        order.status in PAID
+        or WriteOff.objects.filter(order=order, kept__gt=0).exists()
+        or Refund.objects.filter(order=order, state__in=LOST).exists()
+    )
 
 
 def request(order: Order, *, by: User, wish: Wish, token: str) -> Refund:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -20,7 +21,7 @@ from todoku.gateways import stripe as stripe_gateway
 from todoku.gateways.gateway import AnotherRequest, FailureKept, Gateway, KeyRefused, Refused, Returned
 from todoku.notify import bell
 from todoku.notify.steps import hand_over, note_sent
-from todoku.order.models import Status
+from todoku.order.models import Order, Status
 from todoku.payment.models import Attempt, Outcome
 from todoku.refund import rules
 from todoku.refund.models import Refund, State
@@ -29,7 +30,6 @@ from todoku.stock.take_back import return_sold
 
 if TYPE_CHECKING:
     from todoku.notify.models import Mail
-    from todoku.order.models import Order
 
 log = logging.getLogger(__name__)
 
@@ -128,12 +128,15 @@ def _make(gateway: Gateway, order: Order, refund: Refund, intent: str) -> Return
     asked = _request(order, refund, intent, first)
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     # Committed before the call: whoever plays next knows that Stripe may have been asked, and nobody can withdraw.
-    marked = Refund.objects.filter(pk=refund.pk, state__in=rules.OPEN, asked_with__in=["", digest]).update(
-        state=State.ASKED,
-        asked_at=Coalesce(F("asked_at"), timezone.now()),
-        asked_with=digest,
-        instructions_email=asked["instructions_email"],
-    )
+    with transaction.atomic():
+        # The order's row first, as everywhere; the refund's own guard in the database would lock it second.
+        Order.objects.select_for_update(no_key=True).only("pk").get(pk=order.pk)
+        marked = Refund.objects.filter(pk=refund.pk, state__in=rules.OPEN, asked_with__in=["", digest]).update(
+            state=State.ASKED,
+            asked_at=Coalesce(F("asked_at"), timezone.now()),
+            asked_with=digest,
+            instructions_email=asked["instructions_email"],
+        )
     if not marked:
         if not Refund.objects.filter(pk=refund.pk, state__in=rules.OPEN).exists():
             return None
