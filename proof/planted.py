@@ -43,6 +43,7 @@ _PLAYS = "todoku/engines/plays.py"
 _DOOR = "todoku/webhooks/views.py"
 _REFUND = "todoku/refund/steps.py"
 _TAKEN = "todoku/webhooks/take.py"
+_STEP_FUNCTIONS = "todoku/engines/step_functions.py"
 
 _RACES = "tests/races/test_races.py"
 _KEYS = "tests/gateways/test_keys_of_posts.py"
@@ -50,6 +51,7 @@ _FLOW = "tests/flows/test_engine.py"
 _LEDGER = "tests/flows/test_ledger.py"
 _KONBINI = "tests/flows/test_konbini.py"
 _HOOKS = "tests/webhooks/test_the_door.py"
+_AWS = "tests/aws/test_the_shop_on_aws.py"
 
 PLANTED: tuple[Sabotage, ...] = (
     # The payment ----------------------------------------------------------------------------------------------
@@ -781,5 +783,73 @@ PLANTED: tuple[Sabotage, ...] = (
         "A refund that has succeeded is never looked at again, and nobody hears when it fails.",
         (_REFUND, "effect=learn, final=lambda _: False)", "effect=learn)"),
         "tests/refund/test_flow.py",
+    ),
+    # The other engine --------------------------------------------------------------------------------------------
+    _bug(
+        "end_is_believed",
+        "An event's own word ends an execution that has been redriven since, and nobody asks AWS.",
+        (
+            "todoku/lambdas.py",
+            '    settled = step_functions.settle(str(event["detail"]["executionArn"]))\n',
+            "    from todoku.engines.models import Execution\n\n"
+            '    arn, ended = str(event["detail"]["executionArn"]), str(event["detail"]["status"])\n'
+            '    if ended != "SUCCEEDED":\n'
+            '        Execution.objects.filter(arn=arn, status="RUNNING").update(status="FAILED")\n'
+            "    settled = step_functions.settle(arn)\n",
+        ),
+        f"{_AWS}::test_an_event_that_comes_after_the_redrive_ends_nothing",
+    ),
+    _bug(
+        "decline_redriven",
+        "Resume redrives over an answer that was not final, and nobody looks whether it was paid after all.",
+        (
+            _STEP_FUNCTIONS,
+            "    return before if _leads_to(before) else None\n",
+            "    return before\n",
+        ),
+        f"{_AWS}::test_a_decline_is_looked_at_again_and_its_execution_is_not_redriven",
+    ),
+    _bug(
+        "rounds_send_nothing",
+        "A play that AWS did not take at once is never sent again.",
+        (_STEP_FUNCTIONS, "        send_due()\n        settle_overdue()\n", "        settle_overdue()\n"),
+        f"{_AWS}::test_orders_in_flight_move_from_the_embedded_engine_and_none_is_lost",
+    ),
+    # The desk -----------------------------------------------------------------------------------------------------
+    _bug(
+        "act_without_its_line",
+        "An act goes on although its line in the audit log cannot be written.",
+        (
+            "todoku/console/acts.py",
+            "from todoku.audit.write import write\n",
+            "from todoku.audit import write as audit\n\n\n"
+            "def write(**facts):\n"
+            "    from django.db import DatabaseError, transaction\n\n"
+            "    try:\n"
+            "        with transaction.atomic():\n"
+            "            audit.write(**facts)\n"
+            "    except DatabaseError:\n"
+            "        pass\n\n\n",
+        ),
+        "tests/console/test_acting.py::test_an_act_whose_line_cannot_be_written_is_not_done",
+    ),
+    _bug(
+        "accepted_by_everybody",
+        "Who accepts an amount second, on the page of before, accepts it once more.",
+        (
+            ("todoku/console/stopped.py", "    if latest.status == State.RUNNING:\n", "    if latest.pk is None:\n"),
+            (
+                "todoku/console/stopped.py",
+                "    if latest.status != State.FAILED or latest.pk != case.execution_id:\n",
+                "    if latest.pk is None:\n",
+            ),
+        ),
+        "tests/console/test_case_acts.py::test_of_many_who_accept_at_once_one_does",
+    ),
+    _bug(
+        "held_again",
+        "A hold that is there already is taken for the same hold, and the goods leave the shelf twice.",
+        (_TAKE, "            _MOVE_AGAIN if again else _MOVE,\n", "            _MOVE_AGAIN,\n"),
+        f"{_RACES}::test_a_hold_that_is_there_already_is_refused_by_the_database",
     ),
 )

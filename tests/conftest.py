@@ -22,15 +22,17 @@ QUIET = (
 )  # fmt: skip
 
 
+# Before xdist's own, which writes the groups into the tests' names.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay together in one process; those that need the open shop share one (--dist loadgroup)."""
+    """The tests that need the open shop share one, in one process (--dist loadgroup); others go where there is time.
+
+    Two shops that open at once would look for the same free ports.
+    """
     for item in items:
-        path = Path(item.path)
-        if path.parent.name == "open_shop":
+        if Path(item.path).parent.name == "open_shop":
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.xdist_group("open_shop"))
-        else:
-            item.add_marker(pytest.mark.xdist_group(str(path)))
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ STEP = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:todoku-step:live"
 def opened(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[str]:
     """Open the street, let the shop's engine use it, and close it again; gives the server's address."""
     moto_plugin.install()
+    moto_plugin.forget()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -66,7 +68,8 @@ def test_a_declined_card_gives_the_stock_back_and_a_second_card_pays(rehearsal: 
     assert [one.name for one in street.executions()] == [
         f"checkout-{Order.objects.get().pk}-{n}" for n in (1, 2)
     ]
-    assert not moto_plugin.waits or max(moto_plugin.waits) <= 60
+    # A decline is an answer: nothing was tried again.
+    assert moto_plugin.waits == []
 
 
 def test_a_question_of_the_bank_is_waited_for_and_whoever_knocks_brings_it_home(
@@ -217,7 +220,7 @@ def test_an_end_whose_event_was_lost_is_asked_for(
 
 
 def test_an_event_that_comes_after_the_redrive_ends_nothing(
-    rehearsal: Rehearsal, crab: Product, mailbox: Mailbox
+    rehearsal: Rehearsal, crab: Product, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mailbox.refuse("closed")
     shop.order_one(rehearsal, crab)
@@ -227,8 +230,17 @@ def test_an_event_that_comes_after_the_redrive_ends_nothing(
     mailbox.refuse(None)
 
     # The mail server takes its time, and the old event comes meanwhile, and once more at the end.
+    send, ready = STEPS["SendMail"], threading.Event()
+
+    def takes_its_time(order: Order) -> Any:
+        assert send.outside is not None and ready.wait(20)
+        return send.outside(order)
+
+    monkeypatch.setitem(STEPS, "SendMail", replace(send, outside=takes_its_time))
     engine.resume(failed, who="sato")
     lambdas.ended(late, None)
+    assert [play.status for play in Execution.objects.order_by("number")] == [State.FAILED, State.RUNNING]
+    ready.set()
     street.rest()
     lambdas.ended(late, None)
     assert [play.status for play in Execution.objects.order_by("number")] == [State.FAILED, State.SUCCEEDED]
@@ -307,6 +319,29 @@ def test_an_outcome_that_the_flow_does_not_know_fails_and_resume_starts_anew(
     street.rest()
     assert Order.objects.get(pk=order.pk).status == Status.COMPLETE
     assert [getattr(one, "redrives", 0) for one in street.executions()][-1] == 0
+
+
+def test_a_decline_is_looked_at_again_and_its_execution_is_not_redriven(
+    rehearsal: Rehearsal, crab: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(order: Order, _: object) -> dict[str, str]:
+        raise ZeroDivisionError("planted")
+
+    with monkeypatch.context() as broken:
+        broken.setitem(STEPS, "ReturnStock", replace(STEPS["ReturnStock"], effect=breaks))
+        shop.order_one(rehearsal, crab, number=shop.DECLINED)
+        street.rest()
+    failed = Execution.objects.get()
+    assert (failed.status, failed.position) == (State.FAILED, "ReturnStock")
+
+    play = engine.resume(failed, who="sato")
+    assert play is not None
+    street.rest()
+    play.refresh_from_db()
+    assert (play.status, play.arn) == (State.SUCCEEDED, failed.arn.removesuffix("-1") + "-2")
+    assert [getattr(one, "redrives", 0) for one in street.executions()] == [0, 0]
+    assert "TakePayment" in moto_plugin.states_of(street.executions()[-1])
+    assert (Order.objects.get().status, shop.levels(crab)) == (Status.NOT_PAID, (10, 0, 0))
 
 
 def test_permission_that_is_missing_is_told_once_and_the_orders_go_on_when_it_is_there(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,14 +17,6 @@ from todoku.engines.models import Execution, State
 from todoku.order.models import Order
 
 
-@pytest.fixture(autouse=True)
-def _no_play_left_behind(transactional_db: None) -> Iterator[None]:
-    """What these tests resume nobody plays: the queue's tables are not Django's to empty."""
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
-
-
 @pytest.fixture
 def order(crab: Product) -> Order:
     """A paid order that has stopped at SendMail."""
@@ -36,6 +27,25 @@ def order(crab: Product) -> Order:
 def owner(transactional_db: None) -> Client:
     """A browser in which the shop's owner has logged in."""
     return desk.operator("owner", superuser=True)
+
+
+def test_an_act_whose_line_cannot_be_written_is_not_done(owner: Client, order: Order) -> None:
+    execution = order.executions.get()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no room'; END $$;"
+            "CREATE TRIGGER no_room BEFORE INSERT ON audit_entry FOR EACH ROW EXECUTE FUNCTION no_room()"
+        )
+    owner.raise_request_exception = False
+    try:
+        assert owner.post(desk.page(execution, "resume")).status_code >= 500
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION no_room CASCADE")
+    assert [play.status for play in Execution.objects.all()] == [State.FAILED]
+    # With room for it, it is done and written down.
+    assert owner.post(desk.page(execution, "resume")).status_code == 302
+    assert (Execution.objects.count(), desk.acts().count()) == (2, 1)
 
 
 def test_resume_says_what_it_will_do_and_plays_on(owner: Client, order: Order) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as totp
 from django.contrib.auth.models import User
-from django.db import connection, connections
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -431,15 +430,9 @@ def test_after_the_logout_the_old_cookie_opens_nothing() -> None:
 
 
 @pytest.fixture
-def mailbox(transactional_db: None, settings: Any) -> Iterator[list[Any]]:
-    """What was mailed; the queue's tables are emptied afterwards."""
-    from django.core import mail
-
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    mail.outbox = []
-    yield mail.outbox
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
+def mailbox(transactional_db: None, mailoutbox: list[Any]) -> list[Any]:
+    """What was mailed."""
+    return mailoutbox
 
 
 def test_an_invited_person_sets_a_password_by_the_mails_link_once(mailbox: list[Any]) -> None:

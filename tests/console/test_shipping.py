@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
@@ -29,14 +29,6 @@ from todoku.stock.models import Level, Movement
 
 YAMATO = {"carrier": "yamato", "tracking_number": "1234-5678-9013"}
 ANOTHER = {"carrier": "yamato", "tracking_number": "123456789024"}
-
-
-@pytest.fixture(autouse=True)
-def _no_play_left_behind(transactional_db: None) -> Iterator[None]:
-    """What these tests set going nobody plays: the queue's tables are not Django's to empty."""
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
 
 
 @pytest.fixture

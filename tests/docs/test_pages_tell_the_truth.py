@@ -143,7 +143,7 @@ def test_the_picture_of_every_flow_is_the_flow() -> None:
     for flow in script.DRAWN:
         picture = script.draw(script.definition(flow))
         assert script.with_picture(ARCHITECTURE, flow, picture) == ARCHITECTURE, "run: python docs/draw_flow.py"
-        assert picture.count("-->") > 6
+        assert picture.count("-->") > {"checkout": 10, "refund": 6}[flow]
         for state in script.definition(flow)["States"]:
             assert f"    {state}" in picture
 

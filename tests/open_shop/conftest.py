@@ -39,6 +39,7 @@ class OpenShop:
     url: str
     rehearsal: str
     database: str
+    home: Path
 
     def control(self, path: str, given: dict[str, Any] | None = None) -> Any:
         """Ask the rehearsal's control door, or tell it something."""
@@ -91,6 +92,18 @@ class OpenShop:
         raise AssertionError(f"no answer within {seconds} s to: {sql}")
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """With a test that failed comes what the shop said, and the end of each of its parts' logs."""
+    outcome = yield
+    report = outcome.get_result()
+    shop = getattr(item, "funcargs", {}).get("open_shop")
+    if report.failed and isinstance(shop, OpenShop):
+        for file in (shop.home / "said.txt", *sorted((shop.home / "log").glob("*.log"))):
+            with contextlib.suppress(OSError):
+                report.sections.append((f"Open shop: {file.name}", file.read_text(errors="replace")[-4000:]))
+
+
 @pytest.fixture(scope="session")
 def open_shop() -> Iterator[OpenShop]:
     """One open shop for all browser tests."""
@@ -114,7 +127,7 @@ def open_shop() -> Iterator[OpenShop]:
         assert found, text
         from todoku import database
 
-        yield OpenShop(url, found[1], database.start_embedded(home))
+        yield OpenShop(url, found[1], database.start_embedded(home), home)
     finally:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -12,7 +12,7 @@ import uuid
 from functools import partial
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 from django.test import Client
 
@@ -32,6 +32,7 @@ from todoku.order.models import Order, Status
 from todoku.order.place import Answer, InPayment, Placed, place
 from todoku.payment.models import Attempt, Intent
 from todoku.quote.models import Quote
+from todoku.stock import take
 from todoku.stock.models import Level, Movement, Reservation
 
 THREE_D_SECURE = "4000002760003184"
@@ -113,6 +114,23 @@ def test_control_the_databases_own_check_stops_the_naive_shop(crab: Product) -> 
 
 
 # Crossed carts -------------------------------------------------------------------------------------------------------
+
+
+def test_a_hold_that_is_there_already_is_refused_by_the_database(rehearsal: Rehearsal, crab: Product) -> None:
+    order = shop.order_one(rehearsal, crab)
+    with transaction.atomic():
+        assert take.take(order, {crab.pk: 1}) == {}
+    with pytest.raises(IntegrityError), transaction.atomic():
+        take.take(order, {crab.pk: 1})
+    assert shop.levels(crab) == (9, 1, 0)
+    # Given back and found again, it is the same hold: for the person who has found the goods, and nobody else.
+    with transaction.atomic():
+        take.give_back(order)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        take.take(order, {crab.pk: 1})
+    with transaction.atomic():
+        assert take.hold_found(order, {crab.pk: 1}) == {}
+    assert shop.levels(crab) == (9, 1, 0)
 
 
 def test_carts_with_the_same_goods_in_opposite_order_never_deadlock(rehearsal: Rehearsal, crab: Product) -> None:
