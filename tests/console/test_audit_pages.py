@@ -8,16 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from django.utils.translation import override
 
 from tests import shop
 from tests.console import desk
 from todoku.audit.models import Entry
 from todoku.audit.write import write
-from todoku.console import csv_out, masking, roles
+from todoku.console import csv_out, labels, masking, roles
 from todoku.order.models import Order
 
 pytestmark = pytest.mark.django_db
@@ -170,3 +172,69 @@ def test_who_needs_no_personal_data_finds_none_on_any_page(order: Order) -> None
     for typed in ("花子", "hanako@example.com", "09012345678"):
         assert len(reader.get("/console/order/order/", {"q": typed}).context["cl"].result_list) == 0
     assert len(reader.get("/console/order/order/", {"q": order.number}).context["cl"].result_list) == 1
+
+
+def test_what_is_masked_or_secret_cannot_be_guessed_through_a_lists_address(order: Order) -> None:
+    reader, owner = desk.member("reader", roles.READ_ONLY), desk.member("owner", roles.OWNER)
+    for page, column, value in (
+        ("order/order", "name__startswith", "北野"),
+        ("order/order", "email", "hanako@example.com"),
+        ("order/order", "phone__endswith", "5678"),
+        ("order/order", "shopper__startswith", str(order.shopper)[:1]),
+        ("fulfilment/delivery", "street__contains", "北一条"),
+        ("notify/mail", "recipient__startswith", "h"),
+        ("notify/case", "technical__contains", "hanako"),
+        ("payment/intent", "client_secret__startswith", desk.SECRET),
+        ("payment/attempt", "confirmation_token__startswith", desk.TOKEN),
+        ("cart/cart", "shopper__startswith", str(order.shopper)[:1]),
+    ):
+        assert reader.get(f"/console/{page}/", {column: value}).status_code == 400, column
+    assert owner.get("/console/auth/user/", {"password__startswith": "!"}).status_code == 400
+    recipient = order.mails.get().recipient
+    for client, found in ((reader, 0), (owner, 1)):
+        assert len(client.get("/console/notify/mail/", {"q": recipient}).context["cl"].result_list) == found
+    # What a list offers goes on to work.
+    for page, offered in (
+        ("order/order", {"status__exact": "recorded", "day": "today", "from": "2020-01-01"}),
+        ("payment/attempt", {"outcome__exact": "paid", "method": "card"}),
+        ("fulfilment/delivery", {"state__exact": "to_ship", "exported": "no"}),
+    ):
+        assert reader.get(f"/console/{page}/", offered).status_code == 200, page
+    assert owner.get("/console/auth/user/", {"groups__id__exact": "1", "is_active__exact": "1"}).status_code == 200
+
+
+def test_nonsense_in_any_lists_filters_is_answered(owner: Client, order: Order) -> None:
+    for model, admin_of in admin.site._registry.items():
+        page = desk.lists()[model._meta.label]
+        own = {field.name for field in model._meta.concrete_fields}
+        named = {getattr(one, "parameter_name", f"{one}__exact") for one in admin_of.list_filter}
+        for name in sorted(named | own):
+            assert owner.get(page, {name: "\x00", "q": "\x00"}).status_code in (200, 302, 400), (page, name)
+
+
+def test_nonsense_in_the_logs_filters_and_days_is_answered(owner: Client, order: Order) -> None:
+    nonsense = [("act", "\x00"), ("thing", "a:\x00"), ("thing", "\x00:1"), ("person", "9" * 5000), ("within", "\x00")]
+    for name, typed in nonsense:
+        assert owner.get(LOG, {name: typed}).status_code == 200, name
+    for bounds in ({"until": "9999-12-31"}, {"since": "0001-01-01"}):
+        assert len(table(owner.post(LOG + "export/", bounds))) > 1
+
+
+def test_an_export_speaks_the_operators_language_although_it_is_made_after_the_page(owner: Client) -> None:
+    write(who="owner", act="adjusted", what="one")
+    with override("en"):
+        wanted = [labels.act(act) for act in ("adjusted", "exported")]
+    assert wanted != [labels.act(act) for act in ("adjusted", "exported")]
+    assert [row[6] for row in table(owner.post(LOG + "export/"))[1:]] == wanted
+
+
+def test_a_case_that_shows_a_mail_address_is_written_down(owner: Client, order: Order) -> None:
+    looked = Entry.objects.filter(act="looked", orders=[order.number], kind="notify.case")
+    owner.get(desk.page(order.cases.get()))
+    assert not looked.exists()
+    order.cases.update(technical="550 <hanako@example.com>")
+    assert "hanako@example.com" in owner.get(desk.page(order.cases.get())).content.decode()
+    assert looked.count() == 1
+    reader = desk.member("reader", roles.READ_ONLY)
+    reader.get(desk.page(order.cases.get()))
+    assert looked.count() == 1

@@ -316,6 +316,11 @@ def test_movements_are_a_file_that_a_spreadsheet_opens(owner: Client, crab: Prod
     none = b"".join(owner.get(export, {"until": "2020-01-01"}).streaming_content).decode()  # type: ignore[attr-defined]
     assert len(none.splitlines()) == 1
     assert owner.get(export, {"since": "yesterday", "sku": "\x00"}).status_code == 302
+    ever = owner.get(export, {"since": "0001-01-01", "until": "9999-12-31"})
+    rows = b"".join(ever.streaming_content).decode()  # type: ignore[attr-defined]
+    assert rows.splitlines()[1:] == lines[1:]
+    # The language is the operator's, although the file is made after the page.
+    assert "In your own words" in lines[0]
     assert owner.get("/console/stock/movement/").status_code == 200
 
 

@@ -94,6 +94,16 @@ def test_whatever_stands_in_an_address_makes_a_file_and_is_told_by_name(carrier:
     assert not any(sign in cell for cell in first.values() for sign in "\r\n\x00")
 
 
+def test_no_line_of_a_text_that_is_cut_begins_with_a_formula() -> None:
+    from dataclasses import replace
+
+    before = "あ" * (16 - len("北海道札幌市中央区"))
+    for sign in "=+@－":
+        cut = replace(HANAKO, street=f"{before}{sign}1", name=f"{'あ' * 16}{sign}1")
+        [row] = rows(write("sagawa", [cut], SENDER, TODAY))
+        assert row["お届け先住所２"] == row["お届け先名称２"] == f"　{sign}1"
+
+
 def test_a_text_is_as_long_as_it_is_on_a_slip() -> None:
     assert width("北野 花子") == 9
     assert width("ｷﾀﾉ") == 3

@@ -18,6 +18,7 @@ from todoku.audit.models import Entry
 from todoku.console import audit_export, labels, roles
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, display, link
 from todoku.console.templatetags.console import jst_seconds
+from todoku.console.typed import row_number
 from todoku.order.models import Order
 
 #: Characters of what was changed that the page shows of one side.
@@ -36,8 +37,8 @@ class Person(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Entry]) -> QuerySet[Entry]:
         """Only this person's acts."""
-        value = self.value() or ""
-        return queryset.filter(user_id=int(value)) if value.isascii() and value.isdigit() else queryset
+        number = row_number(self.value() or "")
+        return queryset.filter(user_id=number) if number is not None else queryset
 
 
 class Act(admin.SimpleListFilter):
@@ -52,7 +53,7 @@ class Act(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Entry]) -> QuerySet[Entry]:
         """Only acts of this kind."""
-        return queryset.filter(act=self.value()) if self.value() else queryset
+        return queryset.filter(act=self.value()) if self.value() in labels.ACTS else queryset
 
 
 class When(admin.SimpleListFilter):
@@ -86,7 +87,7 @@ class Thing(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Entry]) -> QuerySet[Entry]:
         """Only acts on this thing."""
-        kind, colon, pk = (self.value() or "").partition(":")
+        kind, colon, pk = (self.value() or "").replace("\x00", "").partition(":")
         return queryset.filter(kind=kind, object_id=pk) if colon else queryset
 
 

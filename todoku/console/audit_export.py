@@ -7,7 +7,7 @@ because an export is an act, and both are written down themselves.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -53,7 +53,7 @@ class TouchedForm(forms.Form):
         rows = Entry.objects.order_by("id")
         if since := self.cleaned_data.get("since"):
             rows = rows.filter(at__gte=_midnight(since))
-        if until := self.cleaned_data.get("until"):
+        if (until := self.cleaned_data.get("until")) and until < date.max:
             rows = rows.filter(at__lt=_midnight(until) + timedelta(days=1))
         if person := self.cleaned_data.get("person"):
             rows = rows.filter(user_id=person.pk)

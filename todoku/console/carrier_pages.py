@@ -24,6 +24,7 @@ from todoku.catalog.csv_table import Refused
 from todoku.catalog.models import Temperature
 from todoku.console import acts, masking
 from todoku.console.ship import Came, Shipment, may_ship, ship
+from todoku.console.typed import row_number
 from todoku.fulfilment import carrier_csv, tracking_csv
 from todoku.fulfilment.models import CARRIERS, Delivery, carrier_name
 from todoku.shop import chosen
@@ -149,12 +150,8 @@ def _chosen(asked: dict[str, Any], *, hold: bool) -> list[Delivery]:
     if hold:
         rows = rows.select_for_update(of=("self",), no_key=True)
     if asked["ids"]:
-        ids = [
-            int(one)
-            for one in asked["ids"].split(",")[:MOST_IN_FILE]
-            if one.isascii() and one.isdigit() and len(one) < 19
-        ]
-        rows = rows.filter(pk__in=ids)
+        named = asked["ids"].split(",")[:MOST_IN_FILE]
+        rows = rows.filter(pk__in=[number for one in named if (number := row_number(one)) is not None])
     if asked["temperature"]:
         rows = rows.filter(temperature=asked["temperature"])
     if not asked["again"]:

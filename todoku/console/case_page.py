@@ -98,6 +98,12 @@ def of_case(request: HttpRequest, case: Case, mail_form: Any) -> Page:
     )
 
 
+def names_a_customer(case: Case) -> bool:
+    """Say whether the page shows a customer's mail address to whoever may see one."""
+    asks = case.closed_at is None and case.code == "mail_refused"
+    return asks or masking.masked("technical", case.technical) != case.technical
+
+
 def asks_for_an_address(case: Case, order: Order) -> bool:
     """Say whether the case waits for a better mail address."""
     return case.closed_at is None and case.code == "mail_refused" and not is_sent(order)

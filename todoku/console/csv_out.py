@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.http import StreamingHttpResponse
+from django.utils.translation import get_language, override
 
 #: A cell that begins with one of these may be run by the program that opens the file (OWASP, CSV injection).
 STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
@@ -32,10 +33,25 @@ def lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
         yield writer.writerow([harmless(cell) for cell in row])
 
 
+def speaking(rows: Iterable[Any]) -> Iterator[Any]:
+    """The rows in the operator's language: they are made after the request, when nobody's language is set."""
+    language, table = get_language() or "ja", iter(rows)
+
+    def spoken() -> Iterator[Any]:
+        while True:
+            with override(language):
+                row = next(table, None)
+            if row is None:
+                return
+            yield row
+
+    return spoken()
+
+
 def answer(rows: Iterable[Iterable[Any]], name: str) -> StreamingHttpResponse:
     """Answer with a file of this name; it may be as long as it likes."""
     return StreamingHttpResponse(
-        lines(rows),
+        lines(speaking(rows)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store, private"},
     )

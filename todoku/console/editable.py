@@ -16,6 +16,7 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from todoku.console import acts, labels
+from todoku.console.listing import Narrowed
 
 
 class WrittenDown:
@@ -56,7 +57,7 @@ class WrittenDown:
         return HttpResponseRedirect(reverse("admin:audit_entry_changelist", query={"thing": thing}))
 
 
-class EditableAdmin(WrittenDown, ModelAdmin):  # type: ignore[misc]  # unfold has no types
+class EditableAdmin(WrittenDown, Narrowed, ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """Rows that an operator may edit."""
 
 

@@ -6,13 +6,13 @@ from datetime import date
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from todoku.console import labels
+from todoku.console import csv_out, labels
 from todoku.console.adjust import in_words
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, display, link
 from todoku.console.templatetags.console import jst
@@ -50,11 +50,8 @@ class MovementAdmin(ReadOnlyAdmin):
         except ValueError:
             messages.error(request, _("Please give the days as 2026-11-28."))
             return HttpResponseRedirect("../")
-        answer = StreamingHttpResponse(
-            export.lines(sku=asked["sku"], since=since, until=until), content_type="text/csv; charset=utf-8"
-        )
-        answer.headers["Content-Disposition"] = f'attachment; filename="movements-{timezone.localdate():%Y%m%d}.csv"'
-        return answer
+        rows = export.rows(sku=asked["sku"], since=since, until=until)
+        return csv_out.answer(rows, f"movements-{timezone.localdate():%Y%m%d}.csv")
 
     @display(description=gettext_lazy("at"), ordering="id")
     def when(self, movement: Movement) -> str:

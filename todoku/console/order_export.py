@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django import forms
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
@@ -29,13 +30,13 @@ from django.http import (
 )
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.translation import get_language, gettext_lazy, override
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from todoku.console import acts, masking, order_page
+from todoku.console import acts, csv_out, masking, order_page
 from todoku.fulfilment.models import Delivery
 from todoku.order.models import Order, OrderLine
 from todoku.payment.models import Attempt, Outcome
@@ -44,8 +45,6 @@ from todoku.payment.models import Attempt, Outcome
 CHUNK = 1_000
 #: An Excel file is whole before it can be sent; for more there is CSV.
 MOST_IN_EXCEL = 50_000
-#: Text that begins so may be run by the spreadsheet that opens it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 #: Signs that no Excel file can have.
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 FORMATS = [
@@ -117,7 +116,7 @@ def _chosen(request: HttpRequest, orders: Any, query: str) -> QuerySet[Order] | 
     asked.method = "GET"
     try:
         found: QuerySet[Order] = orders.get_changelist_instance(asked).get_queryset(asked)
-    except IncorrectLookupParameters:
+    except (IncorrectLookupParameters, DisallowedModelAdminLookup):
         return None
     return found
 
@@ -137,7 +136,7 @@ def _file(request: HttpRequest, chosen: QuerySet[Order], kind: str, count: int, 
             # Whose data left the house; without personal data nobody's did.
             chosen.values_list("number", flat=True) if personal else (),
         )
-    table = _speaking(get_language() or "ja", rows(chosen, personal=personal, mail=masking.may_see(request, "mail")))
+    table = csv_out.speaking(rows(chosen, personal=personal, mail=masking.may_see(request, "mail")))
     name = f"orders-{timezone.localtime():%Y%m%d-%H%M}"
     if kind == "xlsx":
         return FileResponse(
@@ -152,16 +151,6 @@ def _file(request: HttpRequest, chosen: QuerySet[Order], kind: str, count: int, 
         content_type=f"text/csv; charset={'utf-8' if kind == 'utf8' else 'Shift_JIS'}",
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
     )
-
-
-def _speaking(language: str, table: Iterator[list[Any]]) -> Iterator[list[Any]]:
-    """The rows in the operator's language: they are made after the request, when nobody's language is set."""
-    while True:
-        with override(language):
-            row = next(table, None)
-        if row is None:
-            return
-        yield row
 
 
 # The table -----------------------------------------------------------------------------------------------------
@@ -288,7 +277,7 @@ def _csv(table: Iterable[list[Any]], charset: str) -> Iterator[bytes]:
     out = io.StringIO(newline="")
     sheet = csv.writer(out, lineterminator="\r\n")
     for number, row in enumerate(table, start=1):
-        sheet.writerow([_harmless(cell) for cell in row])
+        sheet.writerow([csv_out.harmless(cell) for cell in row])
         if number % 200 == 0:
             yield _encoded(out, charset)
     yield _encoded(out, charset)
@@ -303,10 +292,6 @@ def _encoded(out: io.StringIO, charset: str) -> bytes:
     except UnicodeEncodeError:
         # A sign that Shift_JIS does not have: 〓, as printers write it.
         return "".join(one if one.encode(charset, "ignore") else "〓" for one in text).encode(charset)
-
-
-def _harmless(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def _excel(table: Iterable[list[Any]]) -> Any:

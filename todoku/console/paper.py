@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from todoku.catalog.models import Temperature
 from todoku.console import acts, masking
+from todoku.console.typed import row_number
 from todoku.fulfilment.models import Delivery
 from todoku.order.models import Order
 from todoku.shop import chosen
@@ -68,7 +69,7 @@ def go(
 def ids_of(request: HttpRequest, most: int) -> list[int]:
     """The rows that an address names, at most so many; anything that is no number is passed over."""
     named = request.GET.get("ids", "").split(",")[: most + 1]
-    return [int(one) for one in named if one.isascii() and one.isdigit() and len(one) < 19]
+    return [number for one in named if (number := row_number(one)) is not None]
 
 
 def slips(request: HttpRequest) -> HttpResponse:

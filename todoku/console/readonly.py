@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
@@ -21,7 +21,7 @@ from unfold.decorators import display as unfold_display
 
 from todoku.console import acts, labels, masking
 from todoku.console.editable import WrittenDown
-from todoku.console.listing import Pages, exactly, is_exact
+from todoku.console.listing import Narrowed, Pages, exactly, is_exact
 from todoku.console.sidebar import may_see
 
 Column = TypeVar("Column", bound=Callable[..., Any])
@@ -95,7 +95,7 @@ class Page:
     more: dict[str, Any] = field(default_factory=dict)
 
 
-class ReadOnlyAdmin(WrittenDown, ModelAdmin):  # type: ignore[misc]  # unfold has no types
+class ReadOnlyAdmin(WrittenDown, Narrowed, ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """Rows that the shop writes and people look at."""
 
     detail_template = "console/detail.html"
@@ -146,12 +146,8 @@ class ReadOnlyAdmin(WrittenDown, ModelAdmin):  # type: ignore[misc]  # unfold ha
         field_ = self.model._meta.pk
         try:
             return rows.filter(pk=field_.to_python(unquote(object_id))).first()
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, ValidationError):
             return None
-        except Exception as error:
-            if type(error).__name__ == "ValidationError":
-                return None
-            raise
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

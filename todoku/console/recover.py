@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from todoku.console import acts, told
 from todoku.console.causes import causes
+from todoku.console.typed import row_number
 from todoku.notify.models import Case
 from todoku.recovery import run
 from todoku.recovery.models import Recovery
@@ -74,7 +75,7 @@ def cause_choices() -> list[tuple[str, str]]:
 
 def ticked(values: list[str]) -> list[int]:
     """Read the ticked cases' numbers."""
-    return [int(value) for value in values[:MOST_LISTED] if value.isascii() and value.isdigit() and len(value) < 19]
+    return [number for value in values[:MOST_LISTED] if (number := row_number(value)) is not None]
 
 
 def may_start(request: HttpRequest) -> bool:

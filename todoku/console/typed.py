@@ -16,6 +16,11 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 _MINUS = re.compile("[‐‑‒–—―−ーｰ]")
 
 
+def row_number(said: str) -> int | None:
+    """Read a row's number as an address or a button has it; None when it can be nobody's."""
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 19 else None
+
+
 class WholeField(forms.IntegerField):
     """A whole number, as people type it: １０, 1,000, 500円, +5, −3."""
 

@@ -134,11 +134,14 @@ def width(text: str) -> int:
 
 
 def split(text: str, most: int, lines: int) -> list[str]:
-    """Cut a text into lines of so many half-width signs; the last one takes whatever is left."""
+    """Cut a text into lines of so many half-width signs; the last one takes whatever is left.
+
+    A line that would begin with a sign of a formula begins with a space: each line is a cell of its own.
+    """
     cut = [""]
     for one in text:
         if len(cut) < lines and width(cut[-1] + one) > most:
-            cut.append("")
+            cut.append("　" if one in _FORMULA else "")
         cut[-1] += one
     return cut + [""] * (lines - len(cut))
 

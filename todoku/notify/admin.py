@@ -298,6 +298,8 @@ class CaseAdmin(ReadOnlyAdmin):
 
     def page(self, request: HttpRequest, thing: Case) -> Page:
         """What happened, what to do, the money, the picture, and who did what when."""
+        if case_page.names_a_customer(thing) and masking.may_see(request, "mail"):
+            acts.looked_at(request, thing)
         return case_page.of_case(request, thing, mail_form)
 
 
@@ -313,6 +315,10 @@ class MailAdmin(ReadOnlyAdmin):
     search_fields = ("=order__number", "=recipient")
     search_help_text = gettext_lazy("Order number or the whole mail address")
     detail_select_related = ("order",)
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Who sees mail addresses masked cannot ask whether somebody has had a mail, either."""
+        return self.search_fields if masking.may_see(request, "mail") else ("=order__number",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Mail]:
         """Leave the text out of the list."""

@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
-from todoku.console import at_stripe, labels, masking, picture, refunds, timeline
+from todoku.console import acts, at_stripe, labels, masking, picture, refunds, timeline
 from todoku.console.readonly import Card, Fact, Page, ReadOnlyAdmin, Table, address, display, link
 from todoku.console.refund_form import RefundForm, all_typed, said
 from todoku.console.templatetags.console import jst, yen
@@ -251,6 +251,8 @@ class RefundAdmin(ReadOnlyAdmin):
             )
             for part in refund.lines.select_related("line")
         ]
+        if refund.instructions_email and masking.may_see(request, "mail"):
+            acts.looked_at(request, refund)
         mine = refund.requested_by_id == request.user.pk
         waits = refund.state == State.REQUESTED
         play, line = _flow(refund)

@@ -1,9 +1,7 @@
-"""Movements as a file that a spreadsheet opens: the newest last, a piece at a time, so that a year of them fits."""
+"""Movements as the rows of a file: the newest last, a piece at a time, so that a year of them fits."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -18,13 +16,12 @@ JST = ZoneInfo("Asia/Tokyo")
 PIECE = 2000
 
 
-def lines(*, sku: str = "", since: date | None = None, until: date | None = None) -> Iterator[str]:
-    """Give the lines of the file, beginning with a mark that tells Excel that it is UTF-8."""
-    header = (
+def rows(*, sku: str = "", since: date | None = None, until: date | None = None) -> Iterator[tuple[object, ...]]:
+    """Give the rows of the file, the columns' names first."""
+    yield (
         _("at"), _("SKU"), _("product"), _("kind"), _("on hand"), _("held for orders"), _("sold"), _("order"), _("who"),
         _("reason"), _("In your own words"), _("file"),
     )  # fmt: skip
-    yield "\ufeff" + _line(header)
     reasons = {reason.value: str(reason.label) for reason in Reason}
     kinds = {kind: str(label) for kind, label in Movement._meta.get_field("kind").flatchoices}
     wanted = Movement.objects.order_by("id")
@@ -32,7 +29,7 @@ def lines(*, sku: str = "", since: date | None = None, until: date | None = None
         wanted = wanted.filter(product__sku=sku)
     if since is not None:
         wanted = wanted.filter(at__gte=datetime.combine(since, time(), JST))
-    if until is not None:
+    if until is not None and until < date.max:
         wanted = wanted.filter(at__lt=datetime.combine(until + timedelta(days=1), time(), JST))
     columns = (
         "id", "at", "product__sku", "product__name_ja", "kind", "on_hand", "reserved", "sold", "order__number", "who",
@@ -49,19 +46,8 @@ def lines(*, sku: str = "", since: date | None = None, until: date | None = None
         piece = list(wanted.filter(id__gt=last).values_list(*columns)[:PIECE])
         for number, at, *numbers_and_names in piece:
             last = number
-            yield _line((f"{at.astimezone(JST):%Y-%m-%d %H:%M:%S}", *told(*numbers_and_names)))
+            yield f"{at.astimezone(JST):%Y-%m-%d %H:%M:%S}", *told(*numbers_and_names)
         # Whoever fetches the file slowly keeps no connection from anybody else.
         let_go()
         if len(piece) < PIECE:
             return
-
-
-def _line(cells: tuple[object, ...]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow([_harmless(cell) for cell in cells])
-    return out.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    """A text that a spreadsheet would take for a formula is told to be text."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

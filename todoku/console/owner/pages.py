@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from todoku.console import acts
 from todoku.console.owner.forms import FORMS, TopicForm
 from todoku.console.templatetags.console import jst
+from todoku.console.typed import row_number
 from todoku.shop import chosen, rules
 from todoku.shop.choose import Overtaken, choose, latest
 from todoku.shop.chosen import Chosen
@@ -124,8 +125,7 @@ def topic_page(request: HttpRequest, topic: str) -> HttpResponse:
 
 
 def _seen(request: HttpRequest) -> int:
-    typed = request.POST.get("seen", "")
-    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 19 else 0
+    return row_number(request.POST.get("seen", "")) or 0
 
 
 def _choose(

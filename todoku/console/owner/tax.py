@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from todoku.catalog.models import TaxClass
 from todoku.console import acts
 from todoku.console.owner.pages import may_choose, may_look, page
-from todoku.console.typed import WholeField
+from todoku.console.typed import WholeField, row_number
 from todoku.order.models import Order
 from todoku.quote import rules
 from todoku.quote.ask import JST
@@ -89,7 +89,7 @@ def rates(request: HttpRequest) -> HttpResponse:
 def _remove(request: HttpRequest, typed: str) -> None:
     with transaction.atomic():
         choose.alone(Topic.TAX)
-        rate = TaxRate.objects.filter(pk=int(typed)).first() if typed.isascii() and typed[:18].isdigit() else None
+        rate = TaxRate.objects.filter(pk=row_number(typed) or 0).first()
         if rate is None:
             messages.info(request, _("This rate is gone already."))
         elif rate.pk in used(list(TaxRate.objects.all())):
