@@ -70,7 +70,7 @@ def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         },
         "own database": {"database_secret": "todoku/database"},
     }[request.param]
-    return folder, draw(folder, operators="you@example.jp", **chosen)
+    return folder, draw(folder, operators="you@example.jp", smtp_host="smtp.example.jp", **chosen)
 
 
 def of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -188,6 +188,26 @@ def test_logs_end_and_functions_leave_the_database_its_connections(drawn: tuple[
     assert len(ours) == 6
     for function in ours.values():
         assert function["ReservedConcurrentExecutions"] > 0
+
+
+def test_no_new_code_runs_before_the_tables_are_as_it_needs_them(drawn: tuple[Path, dict[str, Any]]) -> None:
+    resources = drawn[1]["Resources"]
+    [(name, prepared)] = [(name, one) for name, one in resources.items() if one["Type"] == "Custom::Trigger"]
+    functions = of_type(drawn[1], "AWS::Lambda::Function").values()
+    [preparing] = [one for one in functions if one.get("Handler") == "todoku.lambdas.prepare"]
+    assert int(prepared["Properties"]["Timeout"]) == preparing["Timeout"] * 1000
+    for one in resources.values():
+        handler = str(one.get("Properties", {}).get("Handler", ""))
+        if handler.startswith("todoku.") and handler != "todoku.lambdas.prepare":
+            assert name in one["DependsOn"], handler
+
+
+def test_mail_leaves_by_a_port_that_aws_lets_out(drawn: tuple[Path, dict[str, Any]]) -> None:
+    for function in of_type(drawn[1], "AWS::Lambda::Function").values():
+        if str(function.get("Handler", "")).startswith("todoku."):
+            settings = function["Environment"]["Variables"]
+            mail = (settings["TODOKU_SMTP_HOST"], settings["TODOKU_SMTP_PORT"], settings["TODOKU_SMTP_TLS"])
+            assert mail == ("smtp.example.jp", "587", "on")
 
 
 def test_a_flow_that_ends_badly_rings_and_is_written_down(drawn: tuple[Path, dict[str, Any]]) -> None:

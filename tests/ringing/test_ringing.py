@@ -317,6 +317,22 @@ def test_a_clouds_metadata_and_the_machine_itself_are_not_spoken_to(
     assert rules.is_forbidden(host, found, loopback=loopback) is refused
 
 
+def test_a_token_that_stands_where_a_host_could_is_asked_of_no_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def look_up(host: str, *_: Any) -> list[Any]:
+        asked.append(host)
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    for address in ("pbul://o.AbcdefSecretToken", "pover://UserKey@AppTokenSecret", "tgram://123456789:abcdefg_hijk/12"):
+        assert send.is_readable(address)
+        send.refuse_internal(address)
+    assert asked == []
+    send.refuse_internal("mmost://chat.example.jp/token")
+    assert asked == ["chat.example.jp"]
+
+
 def test_the_two_languages_and_each_alone(crab: Product, chat: Chat) -> None:
     only()
     for language in ("ja", "en"):

@@ -22,6 +22,7 @@ from todoku.engines.models import Execution, Mishap, State
 from todoku.flows import definition as asl
 from todoku.flows import registry
 from todoku.flows.step import Answer, load, perform_named
+from todoku.telemetry import ties
 
 
 def perform(parameters: Mapping[str, Any]) -> Answer:
@@ -32,11 +33,18 @@ def perform(parameters: Mapping[str, Any]) -> Answer:
     """
     flow = str(parameters["execution"]).rsplit("-", 2)[0]
     order_id = int(parameters["order"])
+    with ties.fresh(execution=str(parameters["execution"])):
+        return _perform(flow, order_id, parameters)
+
+
+def _perform(flow: str, order_id: int, parameters: Mapping[str, Any]) -> Answer:
     try:
         # A redriven execution keeps its name at AWS; with us every play has a row of its own.
         play = Execution.objects.filter(order_id=order_id, flow=flow, status=State.RUNNING).first()
         name = play.name if play is not None else str(parameters["execution"])
-        return perform_named(registry.flow(flow).steps, {**parameters, "execution": name}, load(order_id))
+        order = load(order_id)
+        ties.note(order=order.number, execution=name, payment_intent=order.intent.stripe_id)
+        return perform_named(registry.flow(flow).steps, {**parameters, "execution": name}, order)
     except Exception as error:
         _note(flow, order_id, str(parameters.get("step", "")), error)
         raise told(error) from None

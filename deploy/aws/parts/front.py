@@ -104,6 +104,8 @@ class Front(Construct):
             deployment.BucketDeployment(
                 self, "StaticFiles", destination_bucket=static, destination_key_prefix="static",
                 sources=[deployment.Source.asset(str(STATIC))], prune=False,
+                # A bucket that holds something cannot be removed with the stack.
+                retain_on_delete=False,
                 cache_control=[
                     deployment.CacheControl.max_age(Duration.days(365)), deployment.CacheControl.immutable(),
                 ],

@@ -18,6 +18,8 @@ from parts.network import Network
 HERE = Path(__file__).resolve().parent.parent
 #: What ``make aws-build`` puts together: the shop and its libraries, for Lambda's Linux.
 BUILT = HERE / "build" / "package"
+#: How long the migrations of one deployment may take (seconds).
+PREPARING = 600
 
 
 def package() -> lambda_.Code:
@@ -41,7 +43,7 @@ class Functions(Construct):
         self.ended = self._function("Ended", "ended", code, seconds=120, at_once=10)
         self.rounds = self._function("Rounds", "rounds", code, seconds=600, at_once=2)
         self.web = self._function("Web", "web", code, seconds=29, at_once=choices.pages_at_once)
-        self.prepare = self._function("Prepare", "prepare", code, seconds=600, at_once=1)
+        self.prepare = self._function("Prepare", "prepare", code, seconds=PREPARING, at_once=1)
         #: A flow names an alias, never a version: a redriven execution then runs the mended code.
         self.live = lambda_.Alias(self, "StepLive", alias_name="live", version=self.step.current_version)
 

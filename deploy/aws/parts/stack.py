@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aws_cdk import CfnOutput, RemovalPolicy, Stack, triggers
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack, triggers
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secrets
@@ -17,7 +17,7 @@ from parts.choices import Choices
 from parts.database import Database
 from parts.flows import Flows
 from parts.front import Front
-from parts.functions import Functions
+from parts.functions import PREPARING, Functions
 from parts.network import Network
 
 
@@ -50,9 +50,12 @@ class ShopStack(Stack):
         bell.hear(list(machines.machines.values()), ended=functions.ended, rounds=functions.rounds, key=key)
         front.serve(functions.web, key=key)
         self._rights(choices, functions, front, bell)
-        ready = triggers.Trigger(self, "Prepared", handler=functions.prepare)
-        if database is not None:
-            ready.execute_after(database)
+        # As long as the function itself may take, and no new code before the tables are as it needs them.
+        ready = triggers.Trigger(self, "Prepared", handler=functions.prepare, timeout=Duration.seconds(PREPARING))
+        # The functions themselves only: the key, and so the database, knows their roles.
+        ready.execute_before(*(one.node.default_child for one in functions.all() if one is not functions.prepare))
+        if network is not None and database is not None:
+            ready.execute_after(network, database)
         CfnOutput(self, "Address", value=front.address)
         CfnOutput(self, "Webhook", value=f"{front.address}/webhooks/stripe/")
         CfnOutput(self, "Pictures", value=front.pictures.bucket_name)
@@ -75,6 +78,8 @@ class ShopStack(Stack):
             "TODOKU_DB_POOL_MAX": "4",
             "TODOKU_BELL": f"sns:{bell.topic.topic_arn}",
             "TODOKU_LOG_FORMAT": "json",
+            # AWS lets nothing out on port 25.
+            "TODOKU_SMTP_PORT": "587",
             **json.loads(choices.environment),
             **({"TODOKU_SMTP_HOST": choices.smtp_host, "TODOKU_SMTP_TLS": "on"} if choices.smtp_host else {}),
         }
