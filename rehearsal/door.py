@@ -81,7 +81,11 @@ class Door:
             cors.append((b"access-control-max-age", b"600"))
             await _send(send, 204, cors, b"")
             return
-        body = await _read(receive)
+        try:
+            body = await _read(receive)
+        except ConnectionResetError:
+            # The caller died before it had said all. Nothing was asked, and there is nobody to answer.
+            return
         if body is None:
             await _plain(send, 413, "The request is too large.")
             return
@@ -138,14 +142,17 @@ def _encoded(answer: Answer) -> list[tuple[bytes, bytes]]:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
+    """The request's whole body; None for one that is too large. Raises ConnectionResetError for half of one."""
+    body, more = b"", True
+    while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError("the caller has gone")
         body += message.get("body", b"")
         if len(body) > MOST_BYTES:
             return None
-    return body if len(body) <= MOST_BYTES else None
+        more = bool(message.get("more_body"))
+    return body
 
 
 async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -124,7 +124,8 @@ def main() -> int:
         raise SystemExit(f"Give a mail server, or the story cannot end: TODOKU_SMTP_HOST, {', '.join(letters)}")
     vault = boto3.client("secretsmanager")
     stage("the settings' secret")
-    held = {**keys, **letters, "STRIPE_WEBHOOK_SECRET": "whsec_none0000", "TODOKU_SECRET_KEY": secrets.token_urlsafe(64)}
+    ours = {"STRIPE_WEBHOOK_SECRET": "whsec_none0000", "TODOKU_SECRET_KEY": secrets.token_urlsafe(64)}
+    held = {**keys, **letters, **ours}
     vault.create_secret(Name=SECRET, SecretString=json.dumps(held))
     try:
         stage("deploying (about 20 minutes, most of it for the database)")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import stripe
@@ -380,3 +381,22 @@ def test_the_bank_s_question_takes_answers_from_its_own_page_only(served: Served
     assert client.v1.payment_intents.retrieve(intent.id).status == "succeeded"
     assert served.call("POST", path, "answer=fail", own)[0] == 200
     assert client.v1.payment_intents.retrieve(intent.id).status == "succeeded"
+
+
+@pytest.mark.parametrize("sent", [0, 20])
+def test_a_request_whose_sender_dies_before_its_end_has_not_been_made(served: Served, sent: int) -> None:
+    """A process that is killed may have sent its headers only: no server may take that for a request without fields."""
+    intent = served.client().v1.payment_intents.create(
+        {"amount": 1200, "currency": "jpy"}
+    )
+    path, body = f"/v1/payment_intents/{intent.id}/confirm", urlencode(PAY)
+    with socket.create_connection(("127.0.0.1", served.port)) as line:
+        line.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {KEY['Authorization']}\r\n"
+            f"Idempotency-Key: died-{sent}\r\nContent-Length: {len(body)}\r\n\r\n{body[:sent]}".encode()
+        )
+        # The server is to have begun it.
+        time.sleep(0.2)
+    time.sleep(0.2)
+    status, _, said = served.call("POST", path, body, {**KEY, "Idempotency-Key": f"died-{sent}"})
+    assert (status, json.loads(said).get("status")) == (200, "succeeded"), said

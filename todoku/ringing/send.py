@@ -142,7 +142,7 @@ def refuse_internal(url: str) -> None:
     """Raise ``Failed`` for an address that leads to a cloud's metadata or (in production) to this very machine."""
     plugin = _plugin(url)
     if plugin is not None and not any("{host}" in template for template in plugin.templates):
-        # A service with an address of its own: what stands in the host's place is a token, and no name server's business.
+        # A service with its own address: what stands in the place of the host is a token, no name server's business.
         return
     host = rules.host_of(url)
     found: list[str] = []

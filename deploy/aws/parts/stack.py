@@ -30,7 +30,10 @@ class ShopStack(Stack):
             self, "Key", alias=f"{choices.name.lower()}-shop", enable_key_rotation=True,
             removal_policy=RemovalPolicy.RETAIN,
         )  # fmt: skip
-        key.grant_encrypt_decrypt(iam.ServicePrincipal(f"logs.{self.region}.amazonaws.com"))
+        logs = iam.ServicePrincipal(f"logs.{self.region}.amazonaws.com")
+        key.grant_encrypt_decrypt(logs)
+        # CloudWatch Logs looks at the key before it takes it for a group.
+        key.grant(logs, "kms:DescribeKey")
         # Stripe's keys, the secret key, the mail server's login: put there by a person before the first deployment.
         settings = secrets.Secret.from_secret_name_v2(self, "Settings", choices.settings_secret)
         network, database, held = None, None, [settings]
