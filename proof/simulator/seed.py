@@ -22,6 +22,7 @@ from proof.simulator.world import Stuck, World
 from rehearsal import Clock, Rehearsal, Rough, Webhook
 from rehearsal.deliveries import AtOnce
 from todoku.flows import checkout
+from todoku.gateways import breaker
 from todoku.shop import chosen
 from todoku.webhooks.wanted import WANTED
 
@@ -95,6 +96,7 @@ class _Run:
         boundaries.set_database("sim.refused", f",{lot.refused_step},")
         # Nothing that an earlier world has read is known in this one.
         chosen.forget()
+        breaker.forget()
         settings.KONBINI_DAYS = lot.konbini_days
         checkout.LOOK_AT_VOUCHER_EVERY = timedelta(seconds=lot.look_at_voucher_every)
         checkout.LOOK_AGAIN_AFTER = timedelta(seconds=lot.look_again_after)
