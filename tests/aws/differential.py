@@ -1,17 +1,17 @@
 """One story, told on both engines: what happened must be the same to the last row.
 
-A story is drawn from a seed: what is bought and how it is paid, what Stripe and the steps do wrong, and when an
-operator presses Resume. It is played on the embedded engine and on AWS Step Functions (moto's interpreter with our
-plugin), and everything that a shop can tell afterwards is compared: each play's status, error and states, the tries,
-the ledger, the rows, Stripe's calls.
+A story is drawn from a seed: what is bought and how it is paid, what of it is given back, what Stripe and the steps do
+wrong, and when an operator presses Resume. It is played on the embedded engine and on AWS Step Functions (moto's
+interpreter with our plugin), and everything that a shop can tell afterwards is compared: each play's status, error and
+states, the tries, the ledger, the rows, Stripe's calls.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from rehearsal import Fault
 from rehearsal.api import Rehearsal
 from tests import broom, quick, shop, stripe_door
 from tests.aws import moto_plugin, street
+from tests.refund import desk
 from todoku.bad_news import NeedsOperator, Unavailable
 from todoku.cart.models import Cart
 from todoku.engines import embedded, engine, plays, step_functions
@@ -36,6 +37,8 @@ from todoku.notify.models import Case, Mail
 from todoku.order.models import MyPageEntry, Order
 from todoku.order.place import Placed
 from todoku.payment.models import Attempt
+from todoku.refund.models import Refund
+from todoku.refund.steps import STEPS as REFUND_STEPS
 from todoku.stock.models import Level, Movement
 
 EMBEDDED = "todoku.engines.embedded.Embedded"
@@ -61,6 +64,10 @@ class Story:
     troubles: dict[str, tuple[str, ...]]
     faults: tuple[tuple[str, str, str, int], ...]
     resumes: int
+    #: How many crabs of a complete order are given back; None for an order that keeps its money.
+    refund: int | None = None
+    #: What Stripe does wrong from the refund on.
+    refund_faults: tuple[tuple[str, str, str, int], ...] = ()
 
 
 @dataclass
@@ -89,9 +96,17 @@ def draw(seed: int) -> Story:
         for _ in range(chance.choice((0, 0, 1, 1, 2)))
     )
     ways = tuple(chance.choice(list(CARDS)) for _ in range(chance.choice((1, 1, 2, 3))))
+    quantity, stock, resumes = chance.choice((1, 1, 2, 3)), chance.choice((1, 3, 10)), chance.randint(0, 3)
+    refund, refund_faults = None, []
+    if chance.random() < 0.5:
+        refund = chance.randint(0, quantity)
+        for step in chance.sample(list(REFUND_STEPS), chance.choice((0, 1, 1, 2))):
+            troubles[step] = (chance.choice(TROUBLES),) * chance.choice((1, 2, 7, 12))
+        for call in chance.sample([("POST", "/v1/refunds"), ("GET", "/v1/refunds*")], chance.choice((0, 1, 2))):
+            refund_faults.append((chance.choice(kinds), *call, chance.choice((1, 2, 4))))
     return Story(
-        seed=seed, ways=ways, quantity=chance.choice((1, 1, 2, 3)), stock=chance.choice((1, 3, 10)),
-        troubles=troubles, faults=faults, resumes=chance.randint(0, 3),
+        seed=seed, ways=ways, quantity=quantity, stock=stock, troubles=troubles, faults=faults, resumes=resumes,
+        refund=refund, refund_faults=tuple(refund_faults),
     )  # fmt: skip
 
 
@@ -104,12 +119,12 @@ class Trouble:
     def on(self, step: Step) -> Step:
         """The step as the story has it."""
 
-        def effect(order: Order, gift: Any) -> dict[str, Any]:
+        def effect(order: Order, gift: Any, *number: int) -> dict[str, Any]:
             kinds = self.left[step.name]
             kind = kinds.pop(0) if kinds else ""
             if kind == "odd":
                 return {"outcome": "odd"}
-            answer = step.effect(order, gift) if "after" in kind or not kind else {}
+            answer = step.effect(order, gift, *number) if "after" in kind or not kind else {}
             if kind.startswith("unavailable"):
                 raise Unavailable("made on purpose")
             if kind.startswith("bug"):
@@ -121,7 +136,7 @@ class Trouble:
         def final(answer: dict[str, Any]) -> bool:
             return answer.get("outcome") != "odd" and step.final(answer)
 
-        return Step(step.name, effect=effect, outside=step.outside, per_attempt=step.per_attempt, final=final)
+        return replace(step, effect=effect, final=final)
 
 
 def play(story: Story, on: str, spoil: Callable[[], Any] | None = None) -> Seen:
@@ -134,18 +149,19 @@ def play(story: Story, on: str, spoil: Callable[[], Any] | None = None) -> Seen:
     with _stripe() as rehearsal, _traced(traces):
         shop.furnish()
         crab = shop.sell(stock=story.stock)
-        for kind, method, path, times in story.faults:
-            rehearsal.faults.set(Fault(kind, method=method, path=path, times=times))  # type: ignore[arg-type]
-        kept = dict(STEPS)
+        _go_wrong(rehearsal, story.faults)
         trouble = Trouble(story.troubles)
-        STEPS.update({name: trouble.on(STEPS[name]) for name in story.troubles})
+        kept = [(steps, dict(steps)) for steps in (STEPS, REFUND_STEPS)]
+        for steps, _ in kept:
+            steps.update({name: trouble.on(steps[name]) for name in story.troubles if name in steps})
         undo = spoil() if spoil else None
         try:
             cart = shop.fill_cart((crab, story.quantity))
             _live(story, rehearsal, cart)
             return _seen(rehearsal, traces, on)
         finally:
-            STEPS.update(kept)
+            for steps, good in kept:
+                steps.update(good)
             if undo is not None:
                 undo()
 
@@ -166,12 +182,30 @@ def _live(story: Story, rehearsal: Rehearsal, cart: Cart) -> None:
             else:
                 rehearsal.pay_at_till(order.intent.stripe_id, "lawson")
             order = _knock(order)
+    if order is None:
+        return
+    order = _resumed(story, order, "checkout")
+    if story.refund is not None and order.status == "complete":
+        rehearsal.faults.clear()
+        _go_wrong(rehearsal, story.refund_faults)
+        # The goods that it names, back on the shelf, or else some of the money.
+        desk.request(order, crabs=story.refund, back=True, other=0 if story.refund else 500)
+        _resumed(story, _rest(order), "refund")
+
+
+def _go_wrong(rehearsal: Rehearsal, faults: Iterable[tuple[str, str, str, int]]) -> None:
+    for kind, method, path, times in faults:
+        rehearsal.faults.set(Fault(kind, method=method, path=path, times=times))  # type: ignore[arg-type]
+
+
+def _resumed(story: Story, order: Order, flow: str) -> Order:
     for _ in range(story.resumes):
-        failed = Execution.objects.order_by("-id").first()
-        if order is None or failed is None or failed.status != State.FAILED:
+        failed = Execution.objects.filter(flow=flow).order_by("-id").first()
+        if failed is None or failed.status != State.FAILED:
             break
         engine.resume(failed, who="sato")
         order = _rest(order)
+    return order
 
 
 def _waits(order: Order) -> bool:
@@ -203,7 +237,7 @@ def _seen(rehearsal: Rehearsal, traces: dict[str, list[str]], on: str) -> Seen:
     order = Order.objects.first()
     facts: dict[str, Any] = {
         "plays": [
-            (play.number, play.status, play.error, play.position if play.status == State.FAILED else "", play.knock)
+            (play.flow, play.number, play.status, play.error, play.position * (play.status == State.FAILED), play.knock)
             for play in all_plays
         ],
         "states": [_squeezed(traces.get(f"{play.flow}-{play.number}", [])) for play in all_plays],
@@ -223,6 +257,10 @@ def _seen(rehearsal: Rehearsal, traces: dict[str, list[str]], on: str) -> Seen:
         "parcels": Delivery.objects.count(),
         "my page": MyPageEntry.objects.count(),
         "carts": [(cart.version, cart.closed_at is not None) for cart in Cart.objects.order_by("id")],
+        "refunds": [
+            (one.number, one.state, one.failure, one.amount, one.asked_at is not None, one.finished_at is not None)
+            for one in Refund.objects.order_by("id")
+        ],
         "Stripe": [
             (one["method"], one["path"].rpartition("/")[2] if one["method"] == "POST" else "look", _key(one["key"]))
             for one in rehearsal.requests

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from django.conf import LazySettings
@@ -197,6 +198,25 @@ def test_above_the_limit_nothing_happens_until_somebody_else_says_yes(
     assert [one["amount"] for one in desk.at_stripe(rehearsal)] == [9600]
     with pytest.raises(ask.Refused, match="decided"):
         ask.approve(refund, by=suzuki)
+
+
+def test_a_refund_that_waits_for_a_second_person_rings_until_it_is_decided(
+    rehearsal: Rehearsal, order: Order, settings: LazySettings
+) -> None:
+    settings.REFUND_ALONE_UP_TO = 0
+    sato, suzuki = desk.person(), desk.person("suzuki")
+    decisions = (partial(ask.reject, by=suzuki), partial(ask.withdraw, by=sato), partial(ask.approve, by=suzuki))
+    for number, decide in enumerate(decisions, start=1):
+        refund = desk.request(order, sato, other=100)
+        case = Case.objects.get(code="refund_waits", about=f"{order.number} №{number}")
+        assert (case.order, case.closed_at) == (order, None)
+        assert case.ring_at is not None and case.ring_at <= timezone.now()
+        decide(refund)
+        assert not Case.objects.filter(closed_at=None).exists()
+    settings.REFUND_ALONE_UP_TO = 5000
+    shop.work_off()
+    desk.request(order, sato, other=100)
+    assert Case.objects.count() == 3
 
 
 def test_slices_do_not_get_around_the_limit(rehearsal: Rehearsal, order: Order, settings: LazySettings) -> None:

@@ -235,6 +235,24 @@ def test_only_who_may_asks_and_only_somebody_else_says_yes(
     assert list(acts.values_list("who", "act")) == [("both", "refund_asked"), ("boss", "refunded")]
 
 
+def test_a_refund_that_waits_for_a_second_person_stands_on_the_front_page_and_in_the_sidebar(
+    order: Order, settings: LazySettings
+) -> None:
+    settings.REFUND_ALONE_UP_TO = 0
+    boss = office.operator("boss", SEE, YES)
+    boss.cookies["todoku_language"] = "en"
+    waiting = reverse("admin:refund_refund_changelist") + "?state__exact=requested"
+    assert waiting not in boss.get(reverse("admin:index")).content.decode()
+    refund = desk.request(order, crabs=1)
+    front = boss.get(reverse("admin:index"))
+    shown = front.content.decode()
+    assert waiting in shown and "refund waits for a second person" in shown
+    items = [item for group in front.context["sidebar_navigation"] for item in group["items"]]
+    badges = {str(item["link"]): item["badge"] for item in items if item.get("badge")}
+    assert badges == {waiting.partition("?")[0]: "1"}
+    assert [refund] == list(boss.get(waiting).context["cl"].result_list)
+
+
 def test_a_requested_refund_can_be_rejected_or_withdrawn_and_is_then_over(
     rehearsal: Rehearsal, order: Order, sato: Client, settings: LazySettings
 ) -> None:

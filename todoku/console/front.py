@@ -24,6 +24,7 @@ from todoku.notify.models import Case as OperatorCase
 from todoku.order.models import Order, Status
 from todoku.payment.models import Outcome, WaitsFor
 from todoku.reconciliation.models import Run
+from todoku.refund.models import Refund, State
 from todoku.stock import low
 
 #: Cases, parcels and products that the page names; there may be more behind the link.
@@ -54,6 +55,8 @@ def what_needs_a_person(request: HttpRequest) -> dict[str, Any]:
         found |= _cases()
     if may_see(request, "order", "order"):
         found |= _orders()
+    if may_see(request, "refund", "refund"):
+        found["refunds_waiting"] = Refund.objects.filter(state=State.REQUESTED).count()
     if may_see(request, "fulfilment", "delivery"):
         to_ship = Delivery.objects.filter(state=Delivery.State.TO_SHIP)
         found["parcels"] = list(to_ship.select_related("order").order_by("-state", "id")[:MOST])

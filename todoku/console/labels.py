@@ -182,6 +182,7 @@ def reason(code: str, step: str, why: str = "") -> str:
         "low_stock": _("A product is running out. Order more of it, or count the shelf."),
         "mail_not_taken": _("A mail could not be delivered. Tell the customer in another way."),
         "stripe_key_refused": _("Stripe does not accept the shop's key. Correct the key, then press Resume."),
+        "refund_waits": _("A refund waits for a second person. Open it, and approve or reject it."),
         "refund_missing": _("Stripe does not list a refund that it had made. Look at the payment at Stripe."),
         "refund_differs": _("A refund at Stripe is not the one that was approved here. Compare the two."),
         "refund_changed": _("Stripe was first asked for another refund than now. Look at the payment at Stripe."),

@@ -1,4 +1,4 @@
-"""The console's sidebar: where an operator can go, and how many cases are open."""
+"""The console's sidebar: where an operator can go, and how much waits there for a person."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from todoku.notify.models import Case
+from todoku.refund.models import Refund, State
 
 #: Groups of pages, what is needed daily first and what a developer looks at last: the heading, then (title, icon, app,
 #: model) of each list.
@@ -112,8 +113,11 @@ def environment(request: HttpRequest) -> list[Any] | None:
 
 
 def _badge(request: HttpRequest, model: str) -> str:
-    """How many cases are open: the only number that follows an operator from page to page."""
-    if model != "case":
+    """What waits for a person, and so follows an operator from page to page: open cases, and refunds without a yes."""
+    if model == "case":
+        waiting = Case.objects.filter(closed_at=None).count()
+    elif model == "refund":
+        waiting = Refund.objects.filter(state=State.REQUESTED).count()
+    else:
         return ""
-    open_cases = Case.objects.filter(closed_at=None).count()
-    return str(open_cases) if open_cases else ""
+    return str(waiting) if waiting else ""

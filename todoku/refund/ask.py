@@ -14,10 +14,12 @@ from django.core import signing
 from django.db import transaction
 from django.db.models import Max, Q, Sum
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from todoku.engines import engine
 from todoku.engines.models import Execution
 from todoku.engines.models import State as Play
+from todoku.notify import bell
 from todoku.order.models import Order, WriteOff
 from todoku.order.rules import PAID
 from todoku.payment.received import received
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 _SALT = "todoku.refund"
+
+#: The case of a refund that somebody else has to say yes to.
+WAITS_CODE = "refund_waits"
+WAITS = gettext_noop("A refund waits for a second person. Open it, and approve or reject it.")
 
 
 class Refused(Exception):
@@ -155,7 +161,10 @@ def request(order: Order, *, by: User, wish: Wish, token: str) -> Refund:
             )
             for line, part in wish.lines.items()
         )
-        if not refund.needs_two:
+        if refund.needs_two:
+            # The second person may be anywhere but before the console.
+            bell.report(WAITS_CODE, about=str(refund), why=WAITS, order=held)
+        else:
             _go(refund, by)
         return refund
 
@@ -210,6 +219,7 @@ def _not_while_played(order: Order) -> None:
 def _go(refund: Refund, by: User) -> None:
     now = timezone.now()
     _write(refund, state=State.APPROVED, approved_by=by, approved_at=now, next_look_at=now + LOOK_FIRST)
+    _decided(refund)
     engine.play("refund", refund.order, knock="press", who=by.get_username())
 
 
@@ -222,7 +232,13 @@ def _stop(refund: Refund, state: State, by: User) -> Refund:
     found = Refund.objects.select_related("order").get(pk=refund.pk)
     if not stopped:
         raise Refused("decided", found)
+    _decided(found)
     return found
+
+
+def _decided(refund: Refund) -> None:
+    """Nobody has to be found for it any more."""
+    bell.withdraw(bell.open_about(WAITS_CODE, str(refund)))
 
 
 def _write(refund: Refund, **facts: Any) -> None:
