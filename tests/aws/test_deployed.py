@@ -70,11 +70,17 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+def outside(**more: str) -> dict[str, str]:
+    """The environment of a program that knows nothing of these tests: functions at AWS inherit none of our settings."""
+    ours = ("DJANGO_", "TODOKU_", "PYTEST_", "DATABASE_", "STRIPE_")
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)}, **more}
+
+
 def start(words: list[str], log: Path, **environment: str) -> subprocess.Popen[bytes]:
     """Start a program with a group of its own."""
     return subprocess.Popen(
         words, stdout=log.open("wb"), stderr=subprocess.STDOUT, cwd=HOUSE, start_new_session=True,
-        env={**os.environ, **environment},
+        env=outside(**environment),
     )  # fmt: skip
 
 
@@ -101,7 +107,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=2):
                 break
             time.sleep(0.5)
-        subprocess.run([sys.executable, "deploy/aws/build.py", "--here"], cwd=HOUSE, check=True)
+        subprocess.run([sys.executable, "deploy/aws/build.py", "--here"], cwd=HOUSE, check=True, env=outside())
         os.environ.update(at)
         vault = boto3.client("secretsmanager")
         key = json.dumps({"TODOKU_SECRET_KEY": secrets.token_urlsafe(64)})
@@ -118,7 +124,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
              f"environment={more}"],
         ):  # fmt: skip
             said = subprocess.run(
-                [*CDK, *words], cwd=HOUSE / "deploy" / "aws", env={**os.environ, **at}, capture_output=True, text=True
+                [*CDK, *words], cwd=HOUSE / "deploy" / "aws", env=outside(**at), capture_output=True, text=True
             )
             assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-3000:]
         stack = boto3.client("cloudformation").describe_stacks(StackName="Todoku")["Stacks"][0]
