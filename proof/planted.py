@@ -784,6 +784,16 @@ PLANTED: tuple[Sabotage, ...] = (
         (_REFUND, "effect=learn, final=lambda _: False)", "effect=learn)"),
         "tests/refund/test_flow.py",
     ),
+    _bug(
+        "taken_after_the_end",
+        "Stock is taken for an order that is over: a play that had slept has seen its deadline first.",
+        (
+            _CHECKOUT,
+            '    if order.status != Status.PLACED:\n        return {"outcome"',
+            '    if order.pk is None:\n        return {"outcome"',
+        ),
+        "tests/flows/test_overtaken.py::test_a_second_attempt_that_a_sleeping_play_has_ended_holds_no_goods_afterwards",
+    ),
     # The other engine --------------------------------------------------------------------------------------------
     _bug(
         "end_is_believed",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import stripe
 from django.db import transaction
+from django.utils import timezone
 
 from rehearsal.api import Rehearsal
 from rehearsal.faults import Fault
@@ -15,6 +18,7 @@ from todoku.catalog.models import Product
 from todoku.engines import engine
 from todoku.engines.models import Execution
 from todoku.engines.plays import technical
+from todoku.flows.models import Done
 from todoku.gateways import stripe as stripe_gateway
 from todoku.gateways.gateway import Payment
 from todoku.gateways.stripe import _plain
@@ -103,6 +107,30 @@ def test_a_play_that_slept_asks_for_no_money_for_a_new_attempt_whose_goods_are_n
     shop.press(rehearsal, cart, quote, shop.VISA)
     assert play(order).status == Status.COMPLETE
     assert shop.levels(crab) == (9, 0, 1)
+
+
+def test_a_second_attempt_that_a_sleeping_play_has_ended_holds_no_goods_afterwards(
+    rehearsal: Rehearsal, crab: Product
+) -> None:
+    """Found by the simulator (seed 500306): the play that began at the top took stock for an order that was over."""
+    cart = shop.fill_cart((crab, 1))
+    quote = shop.agree(cart)
+    shop.press(rehearsal, cart, quote, shop.DECLINED)
+    order = play(Order.objects.get())
+    with transaction.atomic():
+        engine.play("checkout", order, knock="webhook")
+    rehearsal.faults.set(Fault("drop_before", method="GET", path="*/payment_intents/*", times=3))
+    play_once(order)
+    assert Execution.objects.latest("id").position == "TakePayment"
+
+    # Another card; and the deadline is over before that play wakes up, sees it and cancels.
+    shop.press(rehearsal, cart, quote, shop.VISA)
+    Order.objects.update(pay_by=timezone.now() - timedelta(seconds=1))
+    order = play(order)
+
+    assert (order.status, order.attempts) == (Status.CANCELED, 2)
+    assert Done.objects.filter(order=order, step="TakeStock", attempt=2).exists()
+    assert (shop.levels(crab), shop.charges(rehearsal)) == ((10, 0, 0), [])
 
 
 def test_a_play_that_slept_over_a_second_card_does_not_note_its_money_on_the_first(

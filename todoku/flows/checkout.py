@@ -33,9 +33,15 @@ LOOK_AT_VOUCHER_EVERY = timedelta(minutes=30)
 
 
 def take_stock(order: Order, _: None) -> dict[str, Any]:
-    """Hold the goods; if they have sold out, the order is not paid and says which lines."""
+    """Hold the goods; if they have sold out, the order is not paid and says which lines.
+
+    An order that is over by now (a play that had slept saw its deadline first) holds nothing any more: nobody would
+    give it back. The payment is looked at all the same.
+    """
+    if order.status != Status.PLACED:
+        return {"outcome": "taken", "held": "nothing"}
     answer = stock.take_stock(order, None)
-    if answer["outcome"] == "sold_out" and order.status == Status.PLACED:
+    if answer["outcome"] == "sold_out":
         move(order, Status.NOT_PAID, setback=answer, next_look_at=None)
     return answer
 
