@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 import pytest
 from django.db import connections
 from moto.server import ThreadedMotoServer
+from moto.sns import sns_backends
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from tests.aws import moto_plugin
@@ -68,6 +69,21 @@ def make(flow: str) -> str:
         roleArn=f"arn:aws:iam::{ACCOUNT}:role/todoku-flow",
     )
     return str(machine["stateMachineArn"])
+
+
+def make_topic() -> str:
+    """Make a topic at Amazon SNS; return its ARN."""
+    return str(aws.client("sns").create_topic(Name="todoku-bell")["TopicArn"])
+
+
+def published(topic: str, seconds: float = 10.0) -> list[tuple[str, str]]:
+    """What was published at a topic, in order: subject and text. Waits for the first, for so long."""
+    until = time.monotonic() + seconds
+    while True:
+        sent = sns_backends[ACCOUNT][REGION].topics[topic].sent_notifications
+        if sent or time.monotonic() > until:
+            return [(subject, text) for _id, text, subject, *_ in sent]
+        time.sleep(0.05)
 
 
 def executions() -> list[Any]:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from django.core import mail as sent
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from procrastinate.contrib.django import app
 
 from rehearsal.api import Rehearsal
 from rehearsal.mailbox import Mailbox
@@ -30,6 +31,9 @@ from todoku.flows.models import Done
 from todoku.flows.step import Step, perform_named
 from todoku.notify.models import Case
 from todoku.order.models import Order, Status
+from todoku.reconciliation.jobs import reconcile_window
+from todoku.reconciliation.models import Run
+from todoku.ringing.models import Channel
 
 pytestmark = pytest.mark.usefixtures("at_aws")
 
@@ -286,6 +290,40 @@ def test_a_fault_of_our_own_fails_by_its_name_and_quotes_no_row(
     assert "hanako" not in at_aws.cause + failed.cause + Case.objects.get().technical
 
 
+@pytest.mark.parametrize("days", [1, 15])
+def test_a_failure_rings_at_sns_and_resume_mends_it(
+    rehearsal: Rehearsal, crab: Product, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """Within fourteen days the execution is redriven, and after that a new one begins: it is the same button."""
+    topic = street.make_topic()
+    Channel.objects.create(name="topic", kind="sns", address=topic)
+
+    def breaks(order: Order, _: object) -> dict[str, str]:
+        raise ZeroDivisionError("planted")
+
+    with monkeypatch.context() as broken:
+        broken.setitem(STEPS, "PublishToMyPage", replace(STEPS["PublishToMyPage"], effect=breaks))
+        order = shop.order_one(rehearsal, crab)
+        street.rest()
+    case, failed = Case.objects.get(), Execution.objects.get()
+    # Whoever hears from EventBridge that it has failed also rings.
+    [(subject, text)] = street.published(topic)
+    assert order.number in subject and order.number in text and "5,400円" in text
+    assert f"/console/notify/case/{case.pk}/change/" in text
+    assert "hanako" not in text and "北野" not in text
+
+    street.executions()[0].stop_date -= timedelta(days=days)
+    Execution.objects.update(stopped_at=timezone.now() - timedelta(days=days))
+    failed.refresh_from_db()
+    play = engine.resume(failed, who="sato")
+    assert play is not None
+    street.rest()
+    play.refresh_from_db()
+    order.refresh_from_db()
+    assert (play.status, play.arn == failed.arn, order.status) == (State.SUCCEEDED, days == 1, Status.COMPLETE)
+    assert (len(shop.charges(rehearsal)), len(street.published(topic))) == (1, 1)
+
+
 def test_a_step_that_needs_a_person_is_not_tried_again_and_says_why(
     rehearsal: Rehearsal, crab: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -414,6 +452,38 @@ def test_the_rounds_tell_how_long_the_oldest_paid_order_has_waited(
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert 1200 <= told["OldestUnsettledSeconds"] < 1300
     assert (told["OpenCases"], told["Shop"]) == (1, "todoku-rounds")
+
+
+def test_one_round_does_all_that_is_due_by_the_clock(
+    rehearsal: Rehearsal, crab: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No worker is there for longer than a round: what its clock has to put into the queue must come first."""
+    monkeypatch.setattr(app, "periodic_defaults", {"max_delay": 2 * 24 * 3600})
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_periodic_defers, procrastinate_jobs CASCADE")
+        assert lambdas.rounds({}, None) == {"failed": []}
+        cursor.execute("SELECT DISTINCT task_name FROM procrastinate_periodic_defers")
+        came = {name for (name,) in cursor.fetchall()}
+    assert came == {periodic.task.name for periodic in app.periodic_registry.periodic_tasks.values()} != set()
+    # Of two reconciliations the second waits for the first: the next round does it.
+    lambdas.rounds({}, None)
+    assert shop.waiting_jobs() == 0
+    assert {run.kind for run in Run.objects.exclude(ended_at=None)} == {"window", "full"}
+
+
+def test_a_round_goes_on_with_what_another_had_in_hand_when_its_time_was_over(
+    rehearsal: Rehearsal, crab: Product
+) -> None:
+    job = reconcile_window.defer(timestamp=0)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH gone AS (INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour')"
+            " RETURNING id) UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM gone)"
+            " WHERE id = %s",
+            [job],
+        )
+    assert lambdas.rounds({}, None) == {"failed": []}
+    assert (shop.waiting_jobs(), Run.objects.exclude(ended_at=None).count()) == (0, 1)
 
 
 def test_only_the_shops_own_commands_can_be_run_from_outside() -> None:

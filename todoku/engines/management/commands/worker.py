@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connections
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.utils import connector_params
+from procrastinate.periodic import PeriodicDeferrer
 from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.signals import on_stop
 from procrastinate.worker import Worker
@@ -102,6 +104,10 @@ async def _work_until(told: asyncio.Event, *, concurrency: int, wait: bool) -> N
             shutdown_graceful_timeout=8,
             install_signal_handlers=False,
         )
+        if not wait:
+            # The worker's own task for it is cut off as soon as the queue is empty: what comes last would never come.
+            due = PeriodicDeferrer(registry=worker_app.periodic_registry, **worker_app.periodic_defaults)
+            await due.defer_jobs(due.get_previous_tasks(at=time.time()))
         # At start too: a worker that was killed a minute ago has left its plays behind.
         chores = [
             asyncio.create_task(_rescue(worker, dead_after)),
@@ -158,17 +164,30 @@ async def _every(seconds: float, chore: Callable[[], None]) -> None:
 def once() -> list[str]:
     """Do every chore once, and every job that is due, and return what failed.
 
-    For a machine that is not always there (AWS Lambda): somebody calls it every minute.
+    For a machine that is not always there (AWS Lambda): somebody calls it every minute, and when a play has failed.
     """
+    # The bell first, because somebody waits for it, and last, for what the looks and the jobs have found.
+    failed = _done_once(_ring_once, _rescue_once, _look_once, _watch_once, _post_once)
+    asyncio.run(work(concurrency=4, wait=False, signals=False))
+    return failed + _done_once(_ring_once)
+
+
+def _done_once(*chores: Callable[[], None]) -> list[str]:
+    """Do these chores, whatever becomes of the one before, and name those that failed."""
     failed = []
-    for chore in (_look_once, _watch_once, _post_once):
+    for chore in chores:
         try:
             chore()
         except Exception as error:
             log.warning("%s: %s", (chore.__doc__ or chore.__name__).rstrip("."), type(error).__name__)
             failed.append(chore.__name__.strip("_"))
-    asyncio.run(work(concurrency=4, wait=False, signals=False))
     return failed
+
+
+def _rescue_once() -> None:
+    """Take over what another round had in hand when its time was over."""
+    for job in _take_over(settings.WORKER_DEAD_AFTER, None):
+        log.warning("a round was cut off; its job %s goes on here", job)
 
 
 def _look_once() -> None:
