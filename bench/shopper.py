@@ -175,7 +175,8 @@ def _watch(browser: Browser, order: Answer) -> tuple[float, int]:
     """Ask how the order stands, at the pace of the page's script (watch.js); the moment it was complete."""
     began = time.monotonic()
     state = order.between('data-state="')
-    path = order.between('data-status="')
+    # An order that was faster than its page is not watched any more.
+    path = order.between('data-status="') if state == "checking" else ""
     wait = 0.06
     looks = 0
     while state == "checking":

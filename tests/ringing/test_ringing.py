@@ -107,7 +107,8 @@ def test_a_storm_of_five_hundred_is_one_message_a_minute_and_names_every_case(
     cases = stopped(crab, 500)
     with django_assert_max_num_queries(60):
         assert ring_new() == 2
-    for second in range(0, 55, 5):
+    # The machine's own time goes on as well: on a busy one all this takes some seconds.
+    for second in range(0, 35, 5):
         clock.advance(seconds=5)
         if second == 20:
             stopped(crab, 3)  # three more, while it is quiet
@@ -120,7 +121,7 @@ def test_a_storm_of_five_hundred_is_one_message_a_minute_and_names_every_case(
     assert len(chat.texts) == 1 and "500件" in chat.texts[0] and len(chat.texts[0]) < 32_000
     assert not [word for word in PERSONAL if word in letter["text"] + chat.texts[0]]
     assert Case.objects.filter(rung_at=None).count() == 3
-    clock.advance(seconds=6)
+    clock.advance(seconds=26)
     assert ring_new() == 2
     assert "注文3件" in mailbox.list()[0]["text"]
     assert Ring.objects.filter(sent_at=None).count() == 0
