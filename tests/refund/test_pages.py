@@ -22,7 +22,7 @@ from tests.console import desk as office
 from tests.refund import desk
 from todoku.audit.models import Entry
 from todoku.catalog.models import Product
-from todoku.notify.models import Mail
+from todoku.notify.models import Case, Mail
 from todoku.order import links
 from todoku.order.models import Order
 from todoku.refund.models import Refund
@@ -250,6 +250,10 @@ def test_a_refund_that_waits_for_a_second_person_stands_on_the_front_page_and_in
     items = [item for group in front.context["sidebar_navigation"] for item in group["items"]]
     badges = {str(item["link"]): item["badge"] for item in items if item.get("badge")}
     assert badges == {waiting.partition("?")[0]: "1"}
+    # The bell's link leads to the case, and the case to the refund.
+    looker = office.operator("looker", SEE, "notify.view_case", "order.view_order")
+    case = Case.objects.get(code="refund_waits")
+    assert f'href="{office.page(refund)}"' in looker.get(office.page(case)).content.decode()
     assert [refund] == list(boss.get(waiting).context["cl"].result_list)
 
 

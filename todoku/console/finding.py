@@ -16,6 +16,8 @@ from todoku.console import acts, at_stripe, labels, masking
 from todoku.console.readonly import Card, Fact, Page, address, link
 from todoku.console.templatetags.console import ago, jst, yen
 from todoku.notify.models import Case
+from todoku.refund import ask
+from todoku.refund.models import State
 
 
 class CloseForm(forms.Form):
@@ -44,6 +46,14 @@ def close(request: HttpRequest, case: Case, *, why: str) -> bool:
         if closed:
             acts.write_down(request, case, _("Finding closed"), act="closed", reason=why)
     return bool(closed)
+
+
+def _refund_link(request: HttpRequest, case: Case) -> str:
+    """The refund that a finding waits for; empty for any other finding."""
+    if case.code != ask.WAITS_CODE or case.order is None or case.closed_at is not None:
+        return ""
+    waiting = case.order.refunds.filter(state=State.REQUESTED)
+    return next((link(request, "refund", "refund", refund.pk) for refund in waiting if str(refund) == case.about), "")
 
 
 def page(request: HttpRequest, case: Case) -> Page:
@@ -78,6 +88,7 @@ def page(request: HttpRequest, case: Case) -> Page:
             )
         )
     more: dict[str, Any] = {
+        "refund_link": _refund_link(request, case),
         "case": case,
         "order": order,
         "reason": labels.reason(case.code, case.step, case.why),
