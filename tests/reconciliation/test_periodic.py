@@ -6,7 +6,8 @@ import asyncio
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from django.db import connection
+from asgiref.sync import sync_to_async
+from django.db import connection, connections
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.periodic import PeriodicDeferrer
@@ -21,6 +22,8 @@ NAMES = {"todoku.reconcile_window", "todoku.reconcile_in_full"}
 
 async def _two_workers_come_to(moment: datetime) -> None:
     assert isinstance(app.connector, DjangoConnector)
+    # The thread in which it is done may keep a connection of another test, and it may be a dead one.
+    await sync_to_async(connections.close_all)()
     async with app.with_connector(app.connector.get_worker_connector()).open_async() as worker:
         for _ in range(2):
             deferrer = PeriodicDeferrer(registry=worker.periodic_registry, max_delay=600)

@@ -107,7 +107,10 @@ async def _work_until(told: asyncio.Event, *, concurrency: int, wait: bool) -> N
         if not wait:
             # The worker's own task for it is cut off as soon as the queue is empty: what comes last would never come.
             due = PeriodicDeferrer(registry=worker_app.periodic_registry, **worker_app.periodic_defaults)
+            # The thread in which it is done keeps a connection: since the last round it may have died.
+            await sync_to_async(connections.close_all)()
             await due.defer_jobs(due.get_previous_tasks(at=time.time()))
+            await sync_to_async(connections.close_all)()
         # At start too: a worker that was killed a minute ago has left its plays behind.
         chores = [
             asyncio.create_task(_rescue(worker, dead_after)),
