@@ -38,6 +38,16 @@ from todoku.ringing.models import Channel
 pytestmark = pytest.mark.usefixtures("at_aws")
 
 
+def _stopped_at_the_mail(rehearsal: Rehearsal, crab: Product, mailbox: Mailbox) -> Execution:
+    """A paid order whose execution has failed, because nobody takes its mail."""
+    mailbox.refuse("closed")
+    shop.order_one(rehearsal, crab)
+    street.rest()
+    failed = Execution.objects.get()
+    assert (failed.status, failed.position) == (State.FAILED, "SendMail")
+    return failed
+
+
 def test_a_paid_order_arrives(rehearsal: Rehearsal, crab: Product) -> None:
     order = shop.order_one(rehearsal, crab)
     street.rest()
@@ -162,10 +172,7 @@ def test_with_another_definition_resume_starts_from_the_top_and_repeats_nothing(
 
 
 def test_after_fourteen_days_resume_starts_from_the_top(rehearsal: Rehearsal, crab: Product, mailbox: Mailbox) -> None:
-    mailbox.refuse("closed")
-    shop.order_one(rehearsal, crab)
-    street.rest()
-    failed = Execution.objects.get()
+    failed = _stopped_at_the_mail(rehearsal, crab, mailbox)
     Execution.objects.filter(pk=failed.pk).update(stopped_at=timezone.now() - timedelta(days=14))
     failed.refresh_from_db()
 
@@ -226,11 +233,8 @@ def test_an_end_whose_event_was_lost_is_asked_for(
 def test_an_event_that_comes_after_the_redrive_ends_nothing(
     rehearsal: Rehearsal, crab: Product, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mailbox.refuse("closed")
-    shop.order_one(rehearsal, crab)
-    street.rest()
+    failed = _stopped_at_the_mail(rehearsal, crab, mailbox)
     late = moto_plugin.event_of(street.executions()[0])
-    failed = Execution.objects.get()
     mailbox.refuse(None)
 
     # The mail server takes its time, and the old event comes meanwhile, and once more at the end.
@@ -255,10 +259,7 @@ def test_an_answer_of_aws_from_before_the_redrive_ends_nothing(
     rehearsal: Rehearsal, crab: Product, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DescribeExecution is eventually consistent: for a moment it may still tell of the failure that was redriven."""
-    mailbox.refuse("closed")
-    shop.order_one(rehearsal, crab)
-    street.rest()
-    failed = Execution.objects.get()
+    failed = _stopped_at_the_mail(rehearsal, crab, mailbox)
     client = aws.client("stepfunctions")
     old = client.describe_execution(executionArn=failed.arn)
     mailbox.refuse(None)

@@ -14,6 +14,7 @@ from rehearsal.faults import Fault
 from tests import shop
 from tests.quick import play, play_once
 from todoku.bad_news import Unavailable
+from todoku.cart.models import Cart
 from todoku.catalog.models import Product
 from todoku.engines import engine
 from todoku.engines.models import Execution
@@ -26,6 +27,7 @@ from todoku.notify.models import Case
 from todoku.order.models import Order, Status
 from todoku.payment import steps
 from todoku.payment.models import Attempt, Outcome
+from todoku.quote.models import Quote
 from todoku.stock.models import Level
 
 THREE_D_SECURE = "4000002760003184"
@@ -81,10 +83,8 @@ def test_an_answer_that_broke_off_leaves_neither_secret_nor_name_in_a_case() -> 
     assert "AbC123xyz" not in plain and "北野" not in plain
 
 
-def test_a_play_that_slept_asks_for_no_money_for_a_new_attempt_whose_goods_are_not_held(
-    rehearsal: Rehearsal, crab: Product
-) -> None:
-    """Found by the simulator (seed 644): a second card was asked by a play that had begun for the first one."""
+def _declined_and_a_play_asleep(rehearsal: Rehearsal, crab: Product) -> tuple[Cart, Quote]:
+    """A first card is declined, somebody knocks once more, and that play waits at TakePayment for Stripe."""
     cart = shop.fill_cart((crab, 1))
     quote = shop.agree(cart)
     shop.press(rehearsal, cart, quote, shop.DECLINED)
@@ -95,11 +95,19 @@ def test_a_play_that_slept_asks_for_no_money_for_a_new_attempt_whose_goods_are_n
     rehearsal.faults.set(Fault("drop_before", method="GET", path="*/payment_intents/*", times=3))
     play_once(order)
     assert Execution.objects.latest("id").position == "TakePayment"
+    return cart, quote
+
+
+def test_a_play_that_slept_asks_for_no_money_for_a_new_attempt_whose_goods_are_not_held(
+    rehearsal: Rehearsal, crab: Product
+) -> None:
+    """Found by the simulator (seed 644): a second card was asked by a play that had begun for the first one."""
+    cart, quote = _declined_and_a_play_asleep(rehearsal, crab)
 
     # Meanwhile the shopper tries another card, and somebody else buys the rest of the crabs.
     shop.press(rehearsal, cart, quote, shop.VISA)
     Level.objects.update(on_hand=0)
-    order = play(order)
+    order = play(Order.objects.get())
 
     assert (order.status, (order.setback or {}).get("outcome")) == (Status.NOT_PAID, "sold_out")
     assert shop.charges(rehearsal) == []
@@ -113,20 +121,12 @@ def test_a_second_attempt_that_a_sleeping_play_has_ended_holds_no_goods_afterwar
     rehearsal: Rehearsal, crab: Product
 ) -> None:
     """Found by the simulator (seed 500306): the play that began at the top took stock for an order that was over."""
-    cart = shop.fill_cart((crab, 1))
-    quote = shop.agree(cart)
-    shop.press(rehearsal, cart, quote, shop.DECLINED)
-    order = play(Order.objects.get())
-    with transaction.atomic():
-        engine.play("checkout", order, knock="webhook")
-    rehearsal.faults.set(Fault("drop_before", method="GET", path="*/payment_intents/*", times=3))
-    play_once(order)
-    assert Execution.objects.latest("id").position == "TakePayment"
+    cart, quote = _declined_and_a_play_asleep(rehearsal, crab)
 
     # Another card; and the deadline is over before that play wakes up, sees it and cancels.
     shop.press(rehearsal, cart, quote, shop.VISA)
     Order.objects.update(pay_by=timezone.now() - timedelta(seconds=1))
-    order = play(order)
+    order = play(Order.objects.get())
 
     assert (order.status, order.attempts) == (Status.CANCELED, 2)
     assert Done.objects.filter(order=order, step="TakeStock", attempt=2).exists()
